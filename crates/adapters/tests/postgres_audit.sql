@@ -58,6 +58,8 @@ INSERT INTO payments VALUES
     (id(41), id(33), id(21), 'rita', '{7,8}', 400, 100, 50, '{200,200}');
 INSERT INTO refunds VALUES (id(42), id(41), id(33), id(21), 'rita', '{8}', 150, 50, 'buyer', NULL, 250, 3, 60);
 INSERT INTO refunded_seats VALUES (id(33), 8, id(42));
+-- The ticket that follows from the payment and the seat.
+INSERT INTO void_tickets VALUES ('01900000-0000-7000-9173-d9dd57880923', id(42), id(41), id(21), 8, 'refunded', 0, 60);
 INSERT INTO events
 SELECT 'onsale.concerts', performance_id, row_number() OVER (PARTITION BY performance_id ORDER BY event_id), event_id,
     1, type, 1, json_build_object('reservationId', reservation_id, 'performanceId', performance_id, 'userId', user_id,

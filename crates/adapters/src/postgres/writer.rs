@@ -16,7 +16,7 @@ use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
     Shared, cancellation, charge, concert, concert_row, event, extension, held, idempotency, identity, lecture,
-    payment, positions, refund, staff, staff_session, waiting_room, wallet,
+    payment, positions, refund, staff, staff_session, ticket, waiting_room, wallet,
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -55,6 +55,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     payment::WRITES,
     refund::WRITES,
     cancellation::WRITES,
+    ticket::WRITES,
     event::WRITES,
 ];
 
@@ -281,6 +282,7 @@ async fn load(
     concert::load(&mut pipeline, keys);
     payment::load(&mut pipeline, keys);
     cancellation::load(&mut pipeline, keys);
+    ticket::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
     pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
@@ -306,6 +308,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     concert::save(pipeline, rows, &mut addresses.performances);
     payment::save(pipeline, rows);
     cancellation::save(pipeline, rows);
+    ticket::save(pipeline, rows);
     event::save(pipeline, unit);
     idempotency::save(pipeline, unit);
 }

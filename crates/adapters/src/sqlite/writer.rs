@@ -14,7 +14,7 @@ use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
     Shared, cancellation, charge, concert, concert_row, event, idempotency, lecture, payment, refund, staff,
-    staff_session, waiting_room, wallet,
+    staff_session, ticket, waiting_room, wallet,
 };
 
 /// The database's clock. It is this machine's clock, because there is one process on one machine.
@@ -134,6 +134,7 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     concert::load(db, keys, rows)?;
     payment::load(db, keys, rows)?;
     cancellation::load(db, keys, rows)?;
+    ticket::load(db, keys, rows)?;
     // Last, under the write lock: deadlines are judged by a time at which no other unit can run.
     unit.at = now();
     Ok(unit)
@@ -154,6 +155,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     concert::save(db, rows)?;
     payment::save(db, rows)?;
     cancellation::save(db, rows)?;
+    ticket::save(db, rows)?;
     event::save(db, unit)?;
     idempotency::save(db, unit)?;
     if unit.prove_writable {

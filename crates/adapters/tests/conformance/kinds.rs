@@ -28,14 +28,26 @@ kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
     LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, ApplicationNotFound, ConcertNotFound,
     PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SeatExists, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
-    PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
+    PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed, TicketNotFound, TicketVoid, AlreadyCheckedIn, ReissueLimit,
+    CheckInNotFound,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }
 
 /// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limit of sections, which are
-/// more than the performances here have.
-const OF_STAFF: &[&str] =
-    &["StaffKeyEnded", "KeyNameTaken", "KeyLimit", "KeyNotFound", "ExternalIdReused", "SectionLimit"];
+/// more than the performances here have. And refusals about tickets: see `tickets.rs`.
+const OF_STAFF: &[&str] = &[
+    "StaffKeyEnded",
+    "KeyNameTaken",
+    "KeyLimit",
+    "KeyNotFound",
+    "ExternalIdReused",
+    "SectionLimit",
+    "TicketNotFound",
+    "TicketVoid",
+    "AlreadyCheckedIn",
+    "ReissueLimit",
+    "CheckInNotFound",
+];
 
 /// How often each kind of outcome has occurred.
 #[derive(Default)]

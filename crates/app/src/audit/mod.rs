@@ -12,6 +12,7 @@ mod room;
 mod seat;
 pub mod source;
 mod staff;
+mod ticket;
 mod wallet;
 
 use onsale_domain::time::Timestamp;
@@ -70,6 +71,7 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.extend(seat::check(source, forgotten).await?);
     findings.extend(payment::check(source, forgotten).await?);
     findings.push(refund::check(source, forgotten).await?);
+    findings.extend(ticket::check(source).await?);
     findings.extend(room::check(source, forgotten).await?);
     findings.push(change::extensions(source, forgotten).await?);
     findings.extend(family::check(source).await?);

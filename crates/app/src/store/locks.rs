@@ -18,6 +18,7 @@ pub enum Table {
     AdminLog,
     Applications,
     Cancellations,
+    CheckIns,
     Concerts,
     Events,
     ExternalCharges,
@@ -38,6 +39,7 @@ pub enum Table {
     StaffSessions,
     TurnEnds,
     Turns,
+    VoidTickets,
 }
 
 impl Table {
@@ -48,6 +50,7 @@ impl Table {
         (Self::Applications, "applications"),
         (Self::Cancellations, "cancellations"),
         (Self::Cancellations, "failed_refunds"),
+        (Self::CheckIns, "check_ins"),
         (Self::Concerts, "concerts"),
         (Self::Events, "events"),
         (Self::Events, "event_positions"),
@@ -72,6 +75,7 @@ impl Table {
         (Self::StaffSessions, "staff_sessions"),
         (Self::TurnEnds, "turn_ends"),
         (Self::Turns, "turns"),
+        (Self::VoidTickets, "void_tickets"),
     ];
 
     /// The table of this name, if a command may need it.

@@ -22,6 +22,7 @@ use super::StoreError;
 use super::export::Attendee;
 use super::figures::PerformanceFigures;
 use super::staff::{ListedKey, LogFilter, LogRow};
+use super::tickets::Tickets;
 use crate::event::StoredEvent;
 
 /// A page of a list: at most `limit` rows that follow `after`.
@@ -195,7 +196,7 @@ pub struct HoldRecord {
 
 /// Reads next to the writers. Each call sees everything that was answered before the call.
 #[async_trait]
-pub trait Reader: Send + Sync {
+pub trait Reader: Tickets + Send + Sync {
     /// The database's time now. Costs no query.
     fn now(&self) -> Timestamp;
 

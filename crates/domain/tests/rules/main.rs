@@ -20,6 +20,7 @@ mod seating;
 mod staff;
 mod support;
 mod table;
+mod ticket;
 mod time;
 mod waiting_room;
 mod wallet;

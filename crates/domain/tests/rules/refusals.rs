@@ -81,7 +81,7 @@ fn every_refusal_is_provoked() {
         stage().play(script);
     }
     let scripts = PROVOCATIONS.iter().map(|(code, _)| *code);
-    let provoked: BTreeSet<&str> = scripts.chain(crate::staff::PROVOKED).collect();
+    let provoked: BTreeSet<&str> = scripts.chain(crate::staff::PROVOKED).chain(crate::ticket::PROVOKED).collect();
     assert_eq!(provoked, all_refusals().iter().map(code).collect(), "each refusal has its provocation");
 }
 

@@ -15,6 +15,7 @@ mod rush;
 mod source;
 mod staff;
 mod stage;
+mod tickets;
 mod unsent;
 
 use std::io::{Write, stderr, stdout};

@@ -18,6 +18,7 @@ mod refund;
 mod room;
 mod snapshot;
 mod staff;
+mod ticket;
 mod wallet;
 
 use std::pin::pin;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
     AuditSource, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow,
-    RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, TicketsRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::time::Timestamp;
@@ -117,6 +118,10 @@ impl AuditSource for PostgresAudit {
 
     fn refunds(&self) -> Rows<RefundRow> {
         self.stream(refund::refunds)
+    }
+
+    fn tickets(&self) -> Rows<TicketsRow> {
+        self.stream(ticket::tickets)
     }
 
     fn rooms(&self) -> Rows<RoomRow> {

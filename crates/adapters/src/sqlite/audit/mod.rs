@@ -9,13 +9,14 @@ mod lecture;
 mod performance;
 mod refund;
 mod staff;
+mod ticket;
 mod wallet;
 
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
     AuditSource, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
-    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, TicketsRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
@@ -190,6 +191,14 @@ impl AuditSource for SqliteAudit {
             let sql = "SELECT refund_id FROM refunds WHERE refund_id > ?1 ORDER BY refund_id LIMIT ?2";
             let ids = ids_after(db, sql, after)?;
             let rows = ids.iter().map(|id| refund::one(db, Uuid::from_bytes(*id)));
+            Ok((rows.collect::<Sql<_>>()?, cursor_after(&ids)))
+        })
+    }
+
+    fn tickets(&self) -> Rows<TicketsRow> {
+        self.stream(Vec::new(), |db, after| {
+            let ids = ids_after(db, ticket::PAYMENTS, after)?;
+            let rows = ids.iter().filter_map(|id| ticket::one(db, Uuid::from_bytes(*id)).transpose());
             Ok((rows.collect::<Sql<_>>()?, cursor_after(&ids)))
         })
     }

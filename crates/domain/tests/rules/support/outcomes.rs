@@ -117,6 +117,8 @@ impl Stage {
             Happening::PaymentRefunded { refund } => {
                 format!("{} refunded {}", self.name_of(refund.reservation), listed(refund.seats.iter()))
             }
+            Happening::TicketVoided { voided } => format!("ticket of {} void", voided.seat),
+            Happening::TicketCheckedIn { seat, .. } => format!("ticket of {seat} scanned"),
             Happening::LectureChanged { user, kind: HistoryKind::Applied, .. } => format!("{user} applied"),
             Happening::LectureChanged { user, kind: HistoryKind::Cancelled, .. } => format!("{user} cancelled"),
             Happening::LectureUpdated { lecture } => {

@@ -99,7 +99,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The beginnings of the paths of calls of staff.
-const STAFF_PATHS: [&str; 2] = ["/admin/", "/desk/"];
+const STAFF_PATHS: [&str; 3] = ["/admin/", "/desk/", "/check-ins"];
 
 /// Checks bearers and keys of staff.
 #[derive(Clone, Copy)]

@@ -27,6 +27,9 @@ pub(crate) use onsale_macros::Body;
 /// The largest body, in bytes. A larger one is refused with `body-too-large`.
 const BODY_MAX: usize = 64 * 1024;
 
+/// Calls with a larger body, each with its bound in bytes.
+const LARGE_BODIES: [(&str, usize); 1] = [("/check-ins/batch", 1024 * 1024)];
+
 /// How long a body may take to arrive: less than a request may wait in all, so that the client gets `request-timeout`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(9);
 
@@ -95,7 +98,8 @@ impl Input for Payload<()> {
 }
 
 async fn receive(parts: &Parts, body: HttpBody) -> Result<Received, Problem> {
-    let bytes = read(body).await?;
+    let large = LARGE_BODIES.iter().find(|(path, _)| *path == parts.uri.path());
+    let bytes = read(body, large.map_or(BODY_MAX, |(_, most)| *most)).await?;
     let key = idempotency_key(&parts.headers)?;
     // No request that changes something takes a parameter in its query.
     RawQuery::read(&parts.uri)?.finish(Some(()))?;
@@ -148,25 +152,25 @@ impl<B> Payload<B> {
     }
 }
 
-async fn read(body: HttpBody) -> Result<Bytes, Problem> {
+async fn read(body: HttpBody, most: usize) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let reading = tokio::time::timeout(BODY_TIMEOUT, collect(body));
+    let reading = tokio::time::timeout(BODY_TIMEOUT, collect(body, most));
     reading.await.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
 }
 
 /// The whole body. The edge discards the rest of one that is too large.
-async fn collect(mut body: HttpBody) -> Result<Bytes, Problem> {
+async fn collect(mut body: HttpBody, most: usize) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Code::BodyTooLarge);
-    if body.size_hint().lower() > BODY_MAX as u64 {
+    if body.size_hint().lower() > most as u64 {
         return Err(too_large());
     }
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::new(Code::MalformedRequest).detail("the body broke off"))?;
         let Some(data) = frame.data_ref() else { continue };
-        if read.len() + data.len() > BODY_MAX {
+        if read.len() + data.len() > most {
             return Err(too_large());
         }
         read.extend_from_slice(data);

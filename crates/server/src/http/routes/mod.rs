@@ -3,6 +3,7 @@
 //! and `#[operation]` lists the codes of its own.
 
 pub(crate) mod admin;
+pub(crate) mod check_in;
 pub(crate) mod concert;
 pub(crate) mod desk;
 pub(crate) mod health;
@@ -14,6 +15,7 @@ pub(crate) mod refund;
 pub(crate) mod refund_policy;
 pub(crate) mod reservation;
 pub(crate) mod seats;
+pub(crate) mod ticket;
 pub(crate) mod waiting_room;
 pub(crate) mod waiting_room_events;
 pub(crate) mod wallet;

@@ -73,7 +73,7 @@ pub(crate) struct TicketCodec {
     keys: Vec<Key>,
 }
 
-/// What a code says, if one of the keys signed it.
+/// What a code contains, if one of the keys signed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReadCode {
     pub(crate) ticket: TicketId,

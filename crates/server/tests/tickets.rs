@@ -56,7 +56,7 @@ fn of(rows: &[(u64, &str)]) -> Vec<(u64, String)> {
 }
 
 #[tokio::test]
-async fn each_paid_seat_is_a_ticket_with_a_code_that_anybody_can_verify() {
+async fn each_paid_seat_is_a_ticket_with_a_code_that_clients_can_verify() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, performance, .. } = &evening;
     let payment = bought(&evening, &json!([8, 7])).await;

@@ -321,7 +321,7 @@ pub struct FamilyRow {
 /// A payment with void tickets or scans, and these. Payments without them are not listed: their tickets have no rows.
 #[derive(Clone, Debug)]
 pub struct TicketsRow {
-    /// The payment.
+    /// The payment of the seats.
     pub payment: Payment,
     /// Seats that were refunded.
     pub refunded: Vec<u32>,

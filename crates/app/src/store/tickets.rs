@@ -13,9 +13,9 @@ use super::{Page, StoreError};
 /// A key that signs or verifies tickets, since an instant. Rows are added when that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningKey {
-    /// The public half.
+    /// The public half: 32 bytes.
     pub public: [u8; 32],
-    /// Since when.
+    /// The instant from which on it signs or verifies.
     pub since: Timestamp,
     /// Whether new tickets are signed by it since then. Else it only verifies.
     pub signs: bool,
@@ -120,9 +120,9 @@ impl Manifest {
 /// Scans of one ticket that contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The ticket.
+    /// Id of the ticket.
     pub ticket: TicketId,
-    /// Its seat.
+    /// Number of its seat.
     pub seat: u32,
     /// How they contradict each other.
     pub kind: ConflictKind,

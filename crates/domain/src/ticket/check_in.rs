@@ -68,7 +68,7 @@ pub enum Standing {
     Superseded,
     /// A member of the staff has undone it.
     Undone,
-    /// It was refused.
+    /// It was not admitted.
     Refused,
 }
 
@@ -97,7 +97,7 @@ pub struct CheckIn {
     pub clock_doubtful: bool,
     /// The answer, for good.
     pub answer: Answer,
-    /// Whether it counts.
+    /// Whether it counts, as of its last change.
     pub standing: Standing,
     /// The version of the performance with its last change; 0 if it was refused.
     pub version: u64,
@@ -114,7 +114,7 @@ pub struct Scan {
     pub actor: Actor,
     /// The performance of the door.
     pub performance: PerformanceId,
-    /// What was shown.
+    /// What the visitor showed.
     pub shown: Shown,
     /// The name of the device.
     pub device: Arc<str>,
@@ -133,7 +133,7 @@ pub struct Scans(pub Vec<Scan>);
 /// Undoes a check-in: the ticket can be checked in again.
 #[derive(Clone, Debug)]
 pub struct Undo {
-    /// The check-in.
+    /// Id of the check-in.
     pub check_in: CheckInId,
     /// Its performance, which never changes.
     pub performance: PerformanceId,
@@ -142,7 +142,7 @@ pub struct Undo {
 /// A check-in that does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undone {
-    /// The check-in.
+    /// The check-in, as it was left.
     pub check_in: CheckIn,
     /// Whether it counted until this call.
     pub is_new: bool,

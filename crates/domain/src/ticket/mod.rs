@@ -93,7 +93,7 @@ pub struct Reissue {
     pub ticket: TicketId,
 }
 
-/// A new ticket.
+/// A ticket that replaces another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reissued {
     /// Id of the new ticket.

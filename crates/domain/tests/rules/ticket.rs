@@ -380,7 +380,7 @@ proptest! {
 }
 
 #[test]
-fn each_change_at_the_door_is_told() {
+fn a_scan_has_an_event_of_its_version() {
     let mut door = Door::new();
     let ticket = door.ticket(7, 0);
     let mut keys = Keys::default();

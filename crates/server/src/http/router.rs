@@ -9,7 +9,7 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, check_in, concert, desk, health, lecture, payment, refund, reservation, ticket, waiting_room,
+    admin, check_in, concert, desk, health, lecture, manifest, payment, refund, reservation, ticket, waiting_room,
     waiting_room_events, wallet,
 };
 use crate::pages;
@@ -137,7 +137,7 @@ fn administration(routes: &mut Routes) {
         POST   "/check-ins"             check_in::create_check_in;
         POST   "/check-ins/batch"       check_in::create_check_ins;
         DELETE "/check-ins/{checkInId}" check_in::undo_check_in;
-        GET    "/check-ins/manifest"    check_in::get_manifest;
+        GET    "/check-ins/manifest"    manifest::get_manifest;
         GET    "/admin/performances/{performanceId}/check-ins" admin::check_in::list_check_ins;
 
         // Staff: the back office

@@ -9,6 +9,7 @@ pub(crate) mod desk;
 pub(crate) mod health;
 pub(crate) mod hours;
 pub(crate) mod lecture;
+pub(crate) mod manifest;
 pub(crate) mod notice;
 pub(crate) mod payment;
 pub(crate) mod refund;

@@ -27,11 +27,11 @@ use crate::ticket::PublicKey;
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum StatusShown {
-    /// It does.
+    /// It opens the door once.
     Valid,
     /// Its seat was refunded, its performance was cancelled, or it was reissued.
     Void,
-    /// It did.
+    /// It has opened the door.
     CheckedIn,
 }
 
@@ -147,7 +147,7 @@ impl Input for TicketPath {
 
 /// Replace a ticket by a new one
 ///
-/// For a ticket that was lost, or that others may have seen. The old one is void from now on. Send no body. Judged in this order:
+/// For a ticket that was lost, or that another person may have seen. The old one is void from now on. Send no body. Judged in this order:
 /// unknown payment; unknown ticket; a ticket that is void; one that was checked in; a seat whose tickets were replaced 100 times.
 #[operation(
     tag = Tickets,
@@ -266,7 +266,7 @@ impl Sample for TicketKeyShown {
 
 /// List the keys that verify tickets
 ///
-/// The one that signs new tickets comes first. With a key anybody can verify a code without a network.
+/// The one that signs new tickets comes first. With a key a client can verify a code without a network.
 #[operation(tag = Tickets, returns = "The keys")]
 pub(crate) async fn list_ticket_keys(
     State(app): State<App>,

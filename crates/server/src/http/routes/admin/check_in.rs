@@ -28,7 +28,7 @@ pub(crate) enum StandingShown {
     Superseded,
     /// A member of the staff has undone it.
     Undone,
-    /// It was refused.
+    /// It was not admitted.
     Refused,
 }
 

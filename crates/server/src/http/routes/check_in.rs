@@ -26,7 +26,6 @@ use crate::ticket::TicketCodec;
 pub(crate) struct ScanFields {
     performance_id: Id<PerformanceId>,
     /// What the QR code contains, or `ticketId`.
-    #[schemars(length(max = 512))]
     code: Option<String>,
     /// The id of the ticket, typed in by hand. With a code, the code must be of this ticket.
     ticket_id: Option<Id<TicketId>>,

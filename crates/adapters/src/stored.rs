@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use onsale_app::audit::source::ExtensionRow;
 use onsale_app::event::EventState;
@@ -11,6 +12,7 @@ use onsale_domain::concert::{HoldEnd, Seating, Section, Status};
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::refund::{By, Policy, Rule};
 use onsale_domain::staff::Role;
+use onsale_domain::ticket::{Answer, Standing, Why};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Blocks, Gap, Memory, PlaceStanding, Window};
 use onsale_domain::wallet::EntryKind;
@@ -73,6 +75,43 @@ impl Word for Status {
 impl Word for By {
     const WORDS: &'static [(&'static str, Self)] =
         &[("buyer", Self::Buyer), ("staff", Self::Staff), ("cancellation", Self::Cancellation)];
+}
+
+impl Word for Why {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("refunded", Self::Refunded), ("cancelled", Self::Cancelled), ("reissued", Self::Reissued)];
+}
+
+impl Word for Standing {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("COUNTS", Self::Counts),
+        ("SUPERSEDED", Self::Superseded),
+        ("UNDONE", Self::Undone),
+        ("REFUSED", Self::Refused),
+    ];
+}
+
+/// The word of an answer to a scan; with the time and the device of the scan before, if there was one.
+pub(crate) fn answer_word(answer: &Answer) -> (&'static str, Option<(Timestamp, &Arc<str>)>) {
+    match answer {
+        Answer::Admitted => ("ADMITTED", None),
+        Answer::Invalid => ("INVALID", None),
+        Answer::OtherPerformance => ("OTHER_PERFORMANCE", None),
+        Answer::Void => ("VOID", None),
+        Answer::AlreadyCheckedIn { at, device } => ("ALREADY_CHECKED_IN", Some((*at, device))),
+    }
+}
+
+/// The answer of a word; `None` if the word is not known, or if it needs a scan before and there is none.
+pub(crate) fn answer_of(word: &str, first: Option<(Timestamp, Arc<str>)>) -> Option<Answer> {
+    match word {
+        "ADMITTED" => Some(Answer::Admitted),
+        "INVALID" => Some(Answer::Invalid),
+        "OTHER_PERFORMANCE" => Some(Answer::OtherPerformance),
+        "VOID" => Some(Answer::Void),
+        "ALREADY_CHECKED_IN" => first.map(|(at, device)| Answer::AlreadyCheckedIn { at, device }),
+        _ => None,
+    }
 }
 
 /// The words of roles are their names, which the domain lists once.
@@ -138,6 +177,8 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("layouts", "performances", "performance_id"),
     family("refunds", "payments", "payment_id"),
     Family { children: "refunded_seats", parents: "refunds", key: "refund_id", also: "reservation_id" },
+    family("void_tickets", "payments", "payment_id"),
+    family("check_ins", "performances", "performance_id"),
     family("hold_extensions", "performances", "performance_id"),
     family("cancellations", "performances", "performance_id"),
     family("codes", "concerts", "concert_id"),

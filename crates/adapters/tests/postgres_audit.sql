@@ -61,6 +61,8 @@ INSERT INTO refunded_seats VALUES (id(33), 8, id(42));
 -- Anna held with a code, and Dora whose hold lapsed.
 INSERT INTO codes VALUES (id(20), 'FAN', id(80), 2, 1, NULL, NULL, 2, 1);
 INSERT INTO code_uses VALUES (id(30), id(80)), (id(32), id(80));
+-- The ticket that follows from the payment and the seat.
+INSERT INTO void_tickets VALUES ('01900000-0000-7000-9173-d9dd57880923', id(42), id(41), id(21), 8, 'refunded', 0, 60);
 INSERT INTO events
 SELECT 'onsale.concerts', performance_id, row_number() OVER (PARTITION BY performance_id ORDER BY event_id), event_id,
     1, type, 1, json_build_object('reservationId', reservation_id, 'performanceId', performance_id, 'userId', user_id,

@@ -102,6 +102,10 @@ uuid_ids! {
     SessionId,
     /// Id of a presale code.
     CodeId,
+    /// Id of a ticket.
+    TicketId,
+    /// Id of a scan of a ticket at the door.
+    CheckInId,
 }
 
 /// A source of unguessable bits. It is an argument, so that a test can replay a seed.

@@ -15,6 +15,7 @@ pub mod refund;
 pub mod rows;
 pub mod staff;
 pub mod table;
+pub mod ticket;
 pub mod time;
 pub mod waiting_room;
 pub mod wallet;

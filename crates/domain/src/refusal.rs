@@ -1,5 +1,7 @@
 //! Reasons why a command is refused. A refusal changes nothing and does not affect other commands of its batch.
 
+use std::sync::Arc;
+
 use crate::time::Timestamp;
 
 /// A reason. Each has the code that clients see, in kebab-case.
@@ -137,6 +139,21 @@ pub enum Refusal {
     FeeOutOfRange,
     /// No rule of the refund policy holds any more.
     RefundClosed,
+    /// The payment has no such ticket.
+    TicketNotFound,
+    /// The ticket was reissued, its seat was refunded, or its performance was cancelled.
+    TicketVoid,
+    /// The ticket was checked in at the door.
+    AlreadyCheckedIn {
+        /// The time of the scan that counts.
+        at: Timestamp,
+        /// The device that scanned it.
+        device: Arc<str>,
+    },
+    /// The tickets of a seat were reissued as often as they may be.
+    ReissueLimit,
+    /// There is no such check-in.
+    CheckInNotFound,
     /// The token's turn has ended.
     TokenExpired,
     /// The key of the staff member who acts was deleted.

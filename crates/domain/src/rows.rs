@@ -6,13 +6,16 @@ use std::sync::Arc;
 use crate::cancellation::{Cancellation, FailedRefund};
 use crate::concert::{Concert, Dates, Extension, Hall, HoldsCounted, Layout, Performance, Reservation, Seat};
 use crate::event::Event;
-use crate::ids::{CodeId, ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
+use crate::ids::{
+    CheckInId, CodeId, ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, TicketId, UserId,
+};
 use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture, Waiting, WaitingLists};
 use crate::payment::Payment;
 use crate::presale::{Code, CodeKey, Use};
 use crate::refund::Refund;
 use crate::staff::{self, LogEntry};
 use crate::table::Table;
+use crate::ticket::{CheckIn, Voided};
 use crate::time::Timestamp;
 use crate::waiting_room::{GivenUp, Place, Room, Token, Turn};
 use crate::wallet::{Account, Entry};
@@ -84,6 +87,15 @@ pub struct Keys {
     pub halls: BTreeSet<PerformanceId>,
     /// Seats, each with the reservation that holds it (not sold) and all seats of that reservation.
     pub seats: BTreeSet<(PerformanceId, u32)>,
+    /// Payments of which it is loaded how often the ticket of each seat was reissued. Covered by the lock of the performance.
+    pub reissues: BTreeSet<PaymentId>,
+    /// Tickets that are shown at the door of a performance: the payment of the seat, its reissues, its check-in that counts, and
+    /// whether the ticket was made void. Covered by the lock of the performance.
+    pub tickets: BTreeSet<(PerformanceId, TicketId)>,
+    /// Ids of scans, as devices chose them. Covered by no lock: two units that use one id meet at its unique index.
+    pub scans: BTreeSet<Arc<str>>,
+    /// Check-ins by their id. Covered by the lock of the performance.
+    pub check_ins: BTreeSet<CheckInId>,
 }
 
 /// The loaded rows of one unit of work, and the rows that its commands add.
@@ -198,6 +210,21 @@ pub struct Rows {
     pub known_payments: Table<PaymentId, Payment>,
     /// New refunds to add.
     pub refunds: Vec<Refund>,
+    /// Tickets that became void, to add.
+    pub voided: Vec<Voided>,
+    /// Tickets that were shown and were void when they were loaded. Not saved.
+    pub known_voids: BTreeSet<TicketId>,
+    /// How often the ticket of a seat of a payment was reissued. A seat that is not here never was. Not saved, because it follows
+    /// from the void tickets.
+    pub reissued: HashMap<(PaymentId, u32), u32>,
+    /// The payments of the loaded reservations that own a seat at the door. Not saved.
+    pub paid_by: HashMap<ReservationId, PaymentId>,
+    /// Scans by their id.
+    pub check_ins: Table<CheckInId, CheckIn>,
+    /// Scans by the id that their device chose. Not saved, because it follows from `check_ins`.
+    pub scans: Table<Arc<str>, CheckInId>,
+    /// The check-in that counts, of each paid seat that has one. Not saved, because it follows from `check_ins`.
+    pub checked_in: HashMap<(PaymentId, u32), CheckInId>,
     /// Events to add, in order.
     pub events: Vec<Event>,
 }

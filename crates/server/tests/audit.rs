@@ -15,6 +15,8 @@ mod refunds;
 #[path = "audit_breaks/staff.rs"]
 mod staff;
 mod support;
+#[path = "audit_breaks/tickets.rs"]
+mod tickets;
 #[path = "audit_breaks/waiting_lists.rs"]
 mod waiting_lists;
 
@@ -63,6 +65,8 @@ const OWNERS: &str = "every seat that is held or sold has one owner";
 const RESERVATIONS: &str = "every reservation has the seats, payment and events";
 const PAYMENTS: &str = "every payment has one paid reservation, one ledger entry and one event";
 const SHARES: &str = "for every payment, what was paid is kept, refunded or a fee, each seat once";
+const TICKETS: &str = "every refunded seat has one void ticket, and every other paid seat one valid ticket";
+const CHECK_INS: &str = "of every paid seat at most one check-in counts, and it is of a ticket of that seat";
 const REFUNDS: &str = "every refund has one ledger entry and one event, and one log entry if it is by staff";
 const CAUSES: &str = "every ledger entry that names a payment has that payment, and every adjustment its log entry";
 const IN_TIME: &str = "no hold was paid after it had lapsed";
@@ -333,6 +337,7 @@ async fn the_audit_of_a_consistent_database_passes() {
 async fn the_audit_finds_each_kind_of_broken_row() {
     assert_all_found(BREAKS).await;
     assert_all_found(refunds::BREAKS).await;
+    assert_all_found(tickets::BREAKS).await;
     assert_all_found(cancellations::BREAKS).await;
     assert_all_found(offers::BREAKS).await;
     assert_all_found(codes::BREAKS).await;

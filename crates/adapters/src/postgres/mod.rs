@@ -47,6 +47,8 @@ mod staff;
 mod staff_session;
 #[cfg(test)]
 mod tests;
+mod ticket;
+mod ticket_reads;
 mod tls;
 mod url;
 mod values;
@@ -336,6 +338,11 @@ impl Store for PostgresStore {
         client.execute(insert, &[&name, &offered]).await.map_err(DbError::from)?;
         let select = "SELECT value FROM secrets WHERE name = $1";
         Ok(client.query_one(select, &[&name]).await.map_err(DbError::from)?.get(0))
+    }
+
+    async fn note_ticket_keys(&self, keys: &[[u8; 32]], at: Timestamp) -> Result<(), StoreError> {
+        let (client, _driver) = self.shared.url.connect(Role::Tool).await?;
+        Ok(ticket_reads::note_keys(&client, keys, at).await?)
     }
 
     /// Does nothing: each connection is closed by its owner.

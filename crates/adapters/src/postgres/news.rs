@@ -287,9 +287,16 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
         "onsale.performance.changed.v1" => {
             SeatsBecame::Unchanged { closed: data["closed"].as_bool().ok_or_else(broken)? }
         }
+        "onsale.ticket.voided.v1" | "onsale.ticket.checked-in.v1" | "onsale.ticket.check-in-undone.v1" => {
+            SeatsBecame::Untouched
+        }
         _ => return Err(broken()),
     };
-    if matches!(became, SeatsBecame::Extended(..) | SeatsBecame::Cancelled | SeatsBecame::Unchanged { .. }) {
+    let names_no_seats = matches!(
+        became,
+        SeatsBecame::Extended(..) | SeatsBecame::Cancelled | SeatsBecame::Untouched | SeatsBecame::Unchanged { .. }
+    );
+    if names_no_seats {
         return Ok(SeatsNews { version: number(row, 0)?, seats: Vec::new(), became });
     }
     let seats = data["seats"].as_array().ok_or_else(broken)?;

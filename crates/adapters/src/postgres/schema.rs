@@ -5,7 +5,7 @@ use tokio_postgres::error::SqlState;
 
 use super::OpenError;
 use super::error::DbError;
-use super::positions;
+use super::{positions, ticket_reads};
 
 /// Step n brings a database from version n - 1 to n. A released step never changes. Old instances keep working next to most
 /// steps. `docs/guide/upgrades.md` names those before which all instances must stop.
@@ -30,6 +30,9 @@ pub(super) const STEPS: [&str; 16] = [
 
 /// The version that introduced `event_positions`.
 const POSITIONS: usize = 6;
+
+/// The version that introduced tickets.
+const TICKETS: usize = 16;
 
 /// The advisory lock that serializes migrations of instances that start together: "onsale" in ASCII.
 pub(super) const LOCK: i64 = 0x6f6e_7361_6c65;
@@ -78,6 +81,9 @@ async fn step(client: &mut Client) -> Result<bool, OpenError> {
     // Versions before did not compare positions, so events may be misplaced after a restore. Does nothing on an empty log.
     if version + 1 == POSITIONS {
         positions::repair(transaction.client()).await?;
+    }
+    if version + 1 == TICKETS {
+        ticket_reads::fill(transaction.client()).await?;
     }
     transaction.commit().await.map_err(DbError::from)?;
     Ok(true)

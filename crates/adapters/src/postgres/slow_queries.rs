@@ -52,9 +52,11 @@ pub(super) enum Kind {
     AdminLog,
     Attendees,
     Figures,
+    Tickets,
+    CheckIns,
 }
 
-const KINDS: usize = Kind::Figures as usize + 1;
+const KINDS: usize = Kind::CheckIns as usize + 1;
 
 /// The kinds that are slow now, and the number of slow queries.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
     Shared, cancellation, charge, code, concert, concert_row, event, extension, hall, held, idempotency, identity,
-    lecture, payment, positions, refund, staff, staff_session, waiting_list, waiting_room, wallet,
+    lecture, payment, positions, refund, staff, staff_session, ticket, waiting_list, waiting_room, wallet,
 };
 use crate::open_seats::OpenSeats;
 
@@ -59,6 +59,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     payment::WRITES,
     refund::WRITES,
     cancellation::WRITES,
+    ticket::WRITES,
     event::WRITES,
 ];
 
@@ -298,6 +299,7 @@ async fn load(
     hall::load(&mut pipeline, keys, open_seats);
     payment::load(&mut pipeline, keys);
     cancellation::load(&mut pipeline, keys);
+    ticket::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
     pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
@@ -325,6 +327,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     hall::save(pipeline, rows);
     payment::save(pipeline, rows);
     cancellation::save(pipeline, rows);
+    ticket::save(pipeline, rows);
     event::save(pipeline, unit);
     idempotency::save(pipeline, unit);
 }

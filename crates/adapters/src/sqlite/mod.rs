@@ -34,6 +34,8 @@ mod schema;
 mod seat;
 mod staff;
 mod staff_session;
+mod ticket;
+mod ticket_reads;
 mod values;
 mod waiting_list;
 mod waiting_room;
@@ -373,6 +375,11 @@ impl Store for SqliteStore {
         db.execute("INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![name, offered])
             .map_err(unavailable)?;
         db.query_row("SELECT value FROM secrets WHERE name = ?1", [name], |row| row.get(0)).map_err(unavailable)
+    }
+
+    async fn note_ticket_keys(&self, keys: &[[u8; 32]], at: Timestamp) -> Result<(), StoreError> {
+        let db = open(&self.shared.path, Role::Writer)?;
+        ticket_reads::note_keys(&db, keys, at).map_err(unavailable)
     }
 
     async fn close(&self) {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-use super::OpenError;
+use super::{OpenError, ticket_reads};
 
 /// Step n brings a file from version n to n + 1. A released step never changes.
 const STEPS: [&str; 16] = [
@@ -31,6 +31,9 @@ const STEPS: [&str; 16] = [
 /// Steps that make a table again, with foreign keys off. After them each row must still have the rows that it refers to. The check
 /// reads all tables with foreign keys.
 const REBUILDS: [usize; 3] = [14, 15, 16];
+
+/// The step after which the tickets of earlier refunds are made void.
+const TICKETS: usize = 16;
 
 /// Marks a file as onsale's: "onsa" in ASCII.
 const APPLICATION_ID: i64 = 0x6f6e_7361;
@@ -112,6 +115,9 @@ fn run(db: &mut Connection, steps: usize) -> Result<(), OpenError> {
         // The step and its version in one transaction: a crash leaves a file with neither or both.
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
+        if number + 1 == TICKETS {
+            ticket_reads::fill(&transaction)?;
+        }
         if REBUILDS.contains(&(number + 1)) {
             refuse_orphans(&transaction)?;
         }

@@ -14,7 +14,7 @@ use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
     Shared, cancellation, charge, code, concert, concert_row, event, hall, idempotency, lecture, payment, refund,
-    staff, staff_session, waiting_room, wallet,
+    staff, staff_session, ticket, waiting_room, wallet,
 };
 use crate::open_seats::OpenSeats;
 
@@ -143,6 +143,7 @@ fn load(db: &Connection, wanted: &Wanted, open_seats: &mut OpenSeats) -> Sql<Uni
     hall::load(db, keys, open_seats, rows)?;
     payment::load(db, keys, rows)?;
     cancellation::load(db, keys, rows)?;
+    ticket::load(db, keys, rows)?;
     // Last, under the write lock: deadlines are judged by a time at which no other unit can run.
     unit.at = now();
     Ok(unit)
@@ -165,6 +166,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     hall::save(db, rows)?;
     payment::save(db, rows)?;
     cancellation::save(db, rows)?;
+    ticket::save(db, rows)?;
     event::save(db, unit)?;
     idempotency::save(db, unit)?;
     if unit.prove_writable {

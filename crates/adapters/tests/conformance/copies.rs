@@ -73,6 +73,12 @@ const FILL: &str = r#"
     INSERT INTO codes SELECT concert_id, 'FAN-1', x'0c000000000000000000000000000000', 5, 2, 3, 9, 1, 4 FROM concerts LIMIT 1;
     INSERT INTO code_uses SELECT reservation_id, x'0c000000000000000000000000000000' FROM reservations LIMIT 1;
     INSERT INTO failed_refunds SELECT performance_id, payment_id, reservation_id, 6 FROM payments;
+    INSERT INTO void_tickets SELECT randomblob(16), randomblob(16), payment_id, performance_id, 1, 'refunded', 3, 5 FROM payments;
+    INSERT INTO check_ins SELECT randomblob(16), performance_id, randomblob(16), 2, payment_id, 'one', '게이트', 5, 6, 1,
+        'ADMITTED', NULL, NULL, 'UNDONE', 4, 9, 'door' FROM payments LIMIT 1;
+    INSERT INTO check_ins SELECT randomblob(16), performance_id, NULL, NULL, NULL, 'two', 'gate', 5, 6, 0,
+        'ALREADY_CHECKED_IN', 7, 'gate 3', 'REFUSED', 0, NULL, 'root' FROM payments LIMIT 1;
+    INSERT INTO ticket_keys VALUES (5, randomblob(32), 1), (5, zeroblob(32), 0);
 "#;
 
 /// A file of a sale with a row in every table.

@@ -31,13 +31,14 @@ kinds! {
     AlreadyWaitlisted, LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, WaitlistFull, ApplicationNotFound, ConcertNotFound,
     PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SectionUnknown, SeatsNotAvailable, SeatExists, Misplaced, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
+    TicketNotFound, TicketVoid, AlreadyCheckedIn, ReissueLimit, CheckInNotFound,
     CodeRequired, CodeInvalid, CodeUsedUp, CodeExists, CodeNotFound,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }
 
 /// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limits of sections and of waiting
-/// lists, which are more than the performances and the users here. And presale codes: see `codes.rs`. And places in layouts, which the performances do not
-/// have: see `best.rs`.
+/// lists, which are more than the performances and the users here. And presale codes: see
+/// `codes.rs`. And places in layouts, which the performances do not have: see `best.rs`. And refusals about tickets: see `tickets.rs`.
 const OF_STAFF: &[&str] = &[
     "StaffKeyEnded",
     "KeyNameTaken",
@@ -54,6 +55,11 @@ const OF_STAFF: &[&str] = &[
     "CodeUsedUp",
     "CodeExists",
     "CodeNotFound",
+    "TicketNotFound",
+    "TicketVoid",
+    "AlreadyCheckedIn",
+    "ReissueLimit",
+    "CheckInNotFound",
 ];
 
 /// How often each kind of outcome has occurred.

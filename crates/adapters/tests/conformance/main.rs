@@ -46,6 +46,7 @@ mod staff;
 mod staff_locks;
 mod stage;
 mod stop_points;
+mod tickets;
 mod traced;
 mod two_tokens;
 mod unfinished;

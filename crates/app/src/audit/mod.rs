@@ -13,6 +13,7 @@ mod room;
 mod seat;
 pub mod source;
 mod staff;
+mod ticket;
 mod waiting_list;
 mod wallet;
 
@@ -72,6 +73,7 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.extend(seat::check(source, forgotten).await?);
     findings.extend(payment::check(source, forgotten).await?);
     findings.push(refund::check(source, forgotten).await?);
+    findings.extend(ticket::check(source).await?);
     findings.extend(room::check(source, forgotten).await?);
     findings.push(change::extensions(source, forgotten).await?);
     findings.push(code::check(source).await?);

@@ -10,6 +10,7 @@ use onsale_domain::payment::Payment;
 use onsale_domain::presale::Code;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, ExternalCharge, Key};
+use onsale_domain::ticket::{CheckIn, Voided};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Settings};
 use onsale_domain::wallet::{Account, Entry};
@@ -341,6 +342,19 @@ pub struct FamilyRow {
     pub orphans: u64,
 }
 
+/// A payment with void tickets or scans, and these. Payments without them are not listed: their tickets have no rows.
+#[derive(Clone, Debug)]
+pub struct TicketsRow {
+    /// The payment of the seats.
+    pub payment: Payment,
+    /// Seats that were refunded.
+    pub refunded: Vec<u32>,
+    /// Tickets that are void.
+    pub voided: Vec<Voided>,
+    /// Scans of valid tickets of the payment, refused ones too.
+    pub scans: Vec<CheckIn>,
+}
+
 /// Streams of everything that the audit reads.
 pub trait AuditSource: Send + Sync {
     /// All wallets and ledgers, by user.
@@ -369,6 +383,9 @@ pub trait AuditSource: Send + Sync {
 
     /// All presale codes, with their counts.
     fn codes(&self) -> Rows<CodeRow>;
+
+    /// All payments with refunds, void tickets or scans, with these.
+    fn tickets(&self) -> Rows<TicketsRow>;
 
     /// All waiting rooms, with their counts.
     fn rooms(&self) -> Rows<RoomRow>;

@@ -6,13 +6,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use onsale_domain::concert;
 use onsale_domain::ids::UserId;
-use onsale_domain::{Command, cancellation, lecture, payment, presale, refund, waiting_room, wallet};
+use onsale_domain::{Command, cancellation, lecture, payment, presale, refund, ticket, waiting_room, wallet};
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, Applications, Cancellations, Codes, Concerts, Events, Extensions, FreedSeats, Layouts,
+    self, Accounts, Applications, Cancellations, CheckIns, Codes, Concerts, Events, Extensions, FreedSeats, Layouts,
     LectureHistory, Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds,
-    Turns,
+    Turns, VoidTickets,
 };
 
 /// A command that the desk takes.
@@ -258,7 +258,8 @@ impl DeskCommand for payment::Pay {
 }
 
 /// What a refund reads and writes. It changes no token and no turn.
-const OF_REFUNDS: &[Table] = &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, Events];
+const OF_REFUNDS: &[Table] =
+    &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, VoidTickets, Events];
 
 impl DeskCommand for refund::RefundSeats {
     const TABLES: &'static [Table] = OF_REFUNDS;
@@ -286,7 +287,47 @@ impl DeskCommand for cancellation::Cancel {
 
 impl DeskCommand for cancellation::Step {
     const TABLES: &'static [Table] =
-        &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, Cancellations, Events];
+        &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, VoidTickets, Cancellations, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+/// What tickets and check-ins read and write.
+const OF_TICKETS: &[Table] = &[Performances, Seats, Reservations, Payments, VoidTickets, CheckIns, Events];
+
+impl DeskCommand for ticket::Reissue {
+    const TABLES: &'static [Table] = OF_TICKETS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for ticket::Scan {
+    const TABLES: &'static [Table] = OF_TICKETS;
+
+    // The key is checked, but check-ins are not in the admin log.
+    const IS_BY_STAFF: bool = true;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for ticket::Scans {
+    const TABLES: &'static [Table] = OF_TICKETS;
+
+    const IS_BY_STAFF: bool = true;
+
+    fn hot_row(&self) -> Option<u64> {
+        self.0.first().map(|scan| hash(scan.performance))
+    }
+}
+
+impl DeskCommand for ticket::Undo {
+    const TABLES: &'static [Table] = OF_TICKETS;
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.performance))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use onsale_domain::ids::UserId;
 use onsale_domain::rows::Keys;
 use onsale_domain::staff::{self, ByStaff};
-use onsale_domain::{Command, cancellation, concert, lecture, payment, presale, refund, waiting_room, wallet};
+use onsale_domain::{Command, cancellation, concert, lecture, payment, presale, refund, ticket, waiting_room, wallet};
 use tokio::sync::oneshot;
 
 use super::batch::Decider;
@@ -268,6 +268,10 @@ jobs! {
     CancelPerformance(cancellation::Cancel),
     StepOfCancellation(cancellation::Step),
     Adjust(wallet::Adjust),
+    Reissue(ticket::Reissue),
+    Scan(ticket::Scan),
+    Scans(ticket::Scans),
+    UndoCheckIn(ticket::Undo),
     Enter(waiting_room::Enter),
     Leave(onsale_domain::leaving::Leave),
     Step(waiting_room::Step),
@@ -302,6 +306,7 @@ jobs! {
     RefundLogged(ByStaff<refund::RefundByStaff>),
     CancellationByStaff(ByStaff<cancellation::Cancel>),
     AdjustmentByStaff(ByStaff<wallet::Adjust>),
+    UndoByStaff(ByStaff<ticket::Undo>),
     ExtensionByStaff(ByStaff<concert::Extend>),
     SettingsByStaff(ByStaff<waiting_room::Configure>),
 }

@@ -19,6 +19,7 @@ pub enum Table {
     AdminLog,
     Applications,
     Cancellations,
+    CheckIns,
     Codes,
     Concerts,
     Events,
@@ -41,6 +42,7 @@ pub enum Table {
     StaffSessions,
     TurnEnds,
     Turns,
+    VoidTickets,
 }
 
 impl Table {
@@ -52,6 +54,7 @@ impl Table {
         (Self::Applications, "waiting_blocks"),
         (Self::Cancellations, "cancellations"),
         (Self::Cancellations, "failed_refunds"),
+        (Self::CheckIns, "check_ins"),
         (Self::Codes, "codes"),
         (Self::Codes, "code_uses"),
         (Self::Concerts, "concerts"),
@@ -79,6 +82,7 @@ impl Table {
         (Self::StaffSessions, "staff_sessions"),
         (Self::TurnEnds, "turn_ends"),
         (Self::Turns, "turns"),
+        (Self::VoidTickets, "void_tickets"),
     ];
 
     /// The table of this name, if a command may need it.

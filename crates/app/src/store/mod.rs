@@ -11,11 +11,13 @@ pub mod news;
 mod reader;
 mod retention;
 mod staff;
+mod tickets;
 mod writer;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use onsale_domain::time::Timestamp;
 use prometheus_client::registry::Registry;
 
 use crate::conditions::Conditions;
@@ -31,6 +33,7 @@ pub use reader::{
 };
 pub use retention::Retention;
 pub use staff::{ListedKey, LogFilter, LogRow};
+pub use tickets::{Conflict, ConflictKind, Manifest, ShownTicket, SigningKey, TicketStatus, Tickets, TicketsOf};
 pub use writer::{Unit, Wanted, Writer};
 
 /// A database with the data of a sale.
@@ -75,6 +78,9 @@ pub trait Store: Send + Sync {
 
     /// A value that all instances share. Stores `offered` if there is no value with this name yet. Returns the stored one.
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// Notes the keys that sign and verify tickets, by their public halves: the first signs from `at` on, unless it does already.
+    async fn note_ticket_keys(&self, keys: &[[u8; 32]], at: Timestamp) -> Result<(), StoreError>;
 
     /// Closes all connections and tidies up. Nothing is written after this.
     async fn close(&self);

@@ -24,6 +24,7 @@ use super::export::Attendee;
 use super::figures::PerformanceFigures;
 use super::lectures::{AppliedLecture, LectureFilter, WaitingUser};
 use super::staff::{ListedKey, LogFilter, LogRow};
+use super::tickets::Tickets;
 use crate::event::StoredEvent;
 
 /// A page of a list: at most `limit` rows that follow `after`.
@@ -166,7 +167,7 @@ pub struct HoldRecord {
 
 /// Reads next to the writers. Each call sees everything that was answered before the call.
 #[async_trait]
-pub trait Reader: Send + Sync {
+pub trait Reader: Tickets + Send + Sync {
     /// The database's time now. Costs no query.
     fn now(&self) -> Timestamp;
 

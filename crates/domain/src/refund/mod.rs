@@ -10,7 +10,7 @@ use crate::ids::{EventId, PaymentId, PerformanceId, RefundId, ReservationId, Use
 use crate::payment::Payment;
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
-use crate::{Command, Context, Refusal, wallet};
+use crate::{Command, Context, Refusal, ticket, wallet};
 
 pub use policy::{FEE_PERCENT_MAX, HOURS_BEFORE_MAX, Policy, RULES_MAX, Rule, Unfit};
 
@@ -101,6 +101,7 @@ impl Command for RefundSeats {
         keys.accounts.insert(self.user.clone());
         keys.reservations.insert(self.reservation);
         keys.payments.insert(self.payment);
+        keys.reissues.insert(self.payment);
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Refund, Refusal> {
@@ -167,6 +168,7 @@ impl RefundSeats {
             refunded_at: cx.at,
         };
         free(&refund, rows);
+        ticket::void_refunded(&refund, rows, cx);
         Ok(refund)
     }
 

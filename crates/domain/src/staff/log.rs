@@ -96,6 +96,8 @@ actions! {
     ListExported = "list.exported",
     /// Free seats were taken from sale.
     SeatsBlocked = "seats.blocked",
+    /// A check-in was undone.
+    CheckInUndone = "check-in.cancelled",
     /// Blocked seats were put on sale again.
     SeatsUnblocked = "seats.unblocked",
     /// Presale codes were made.

@@ -12,6 +12,7 @@ mod log;
 mod refund_fields;
 mod role;
 mod session;
+mod ticket_fields;
 
 pub use by_staff::{ByStaff, Call, Logged};
 pub use charge::{ChargeByStaff, ChargedByStaff, EXTERNAL_ID_MAX, ExternalCharge};

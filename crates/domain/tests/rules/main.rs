@@ -24,6 +24,7 @@ mod seating;
 mod staff;
 mod support;
 mod table;
+mod ticket;
 mod time;
 mod waiting_lists;
 mod waiting_room;

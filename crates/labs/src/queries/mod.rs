@@ -16,6 +16,7 @@ mod rush;
 mod source;
 mod staff;
 mod stage;
+mod tickets;
 mod unsent;
 
 use std::io::{Write, stderr, stdout};

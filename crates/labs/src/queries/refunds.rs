@@ -16,6 +16,7 @@ pub(crate) async fn all(sale: &Sale) {
     let paid = sale.pay(&token, &held).expect(201).await;
     super::office::lists(sale, &performance, "jon").await;
     let payment = format!("payments/{}", paid["paymentId"].as_str().unwrap_or_default());
+    super::tickets::all(sale, &performance, &payment).await;
     sale.caller.post(&format!("/{payment}/refunds")).json(&json!({"seats": [1]})).expect(201).await;
     let by_staff = sale.caller.post(&format!("/admin/{payment}/refunds")).json(&json!({"reason": "moved"}));
     sale.admin(by_staff).expect(201).await;

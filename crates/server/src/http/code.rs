@@ -96,6 +96,14 @@ codes! {
     FeeOutOfRange = UNPROCESSABLE_ENTITY, "fee-out-of-range", "The fee must be 0 to the price of the seats";
     RefundClosed = CONFLICT, "refund-closed", "The seats can no longer be given back";
 
+    TicketNotFound = NOT_FOUND, "ticket-not-found", "The payment has no such ticket";
+    TicketInvalid = UNPROCESSABLE_ENTITY, "ticket-invalid", "This is no ticket of this sale";
+    TicketOtherPerformance = CONFLICT, "ticket-other-performance", "The ticket is of another performance";
+    TicketVoid = CONFLICT, "ticket-void", "The ticket is void";
+    AlreadyCheckedIn = CONFLICT, "already-checked-in", "The ticket was checked in before";
+    ReissueLimit = CONFLICT, "reissue-limit", "The ticket of a seat is replaced at most 100 times";
+    CheckInNotFound = NOT_FOUND, "check-in-not-found", "There is no such check-in";
+
     CancellationNotFound = NOT_FOUND, "cancellation-not-found", "It is not cancelled";
 
     KeyNameTaken = CONFLICT, "key-name-taken", "Another key has or had this name";

@@ -41,6 +41,7 @@ use tokio::sync::Semaphore;
 use crate::auth::{Bearers, Staff};
 use crate::pages::Pages;
 use crate::settings::{ChargedBy, WebSettings};
+use crate::ticket::TicketCodec;
 use crate::token::TokenCodec;
 use reply::problem::{Code, Problem};
 use reply::{Decided, Success};
@@ -86,6 +87,7 @@ pub(crate) struct AppState {
     /// Answers that many clients share.
     pub(crate) answers: AnswerCaches,
     pub(crate) tokens: TokenCodec,
+    pub(crate) tickets: TicketCodec,
     pub(crate) bearers: Bearers,
     pub(crate) staff: Staff,
     pub(crate) calendar: Calendar,

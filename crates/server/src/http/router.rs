@@ -9,8 +9,8 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, concert, desk, health, lecture, payment, refund, reservation, section, waiting_room, waiting_room_events,
-    wallet,
+    admin, check_in, concert, desk, health, lecture, manifest, payment, refund, reservation, section, ticket,
+    waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -65,6 +65,12 @@ pub(crate) fn routes() -> Routes {
         GET    "/users/{userId}/payments"       payment::list_user_payments;
         POST   "/payments/{paymentId}/refunds"  refund::create_refund;
         GET    "/payments/{paymentId}/refunds"  refund::list_payment_refunds;
+
+        // Users: tickets
+        GET    "/payments/{paymentId}/tickets"  ticket::list_payment_tickets;
+        POST   "/payments/{paymentId}/tickets/{ticketId}/reissue" ticket::reissue_ticket;
+        GET    "/users/{userId}/tickets"        ticket::list_user_tickets;
+        GET    "/tickets/keys"                  ticket::list_ticket_keys;
     }
     administration(&mut routes);
     calls! { routes:
@@ -132,6 +138,13 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/keys"         admin::key::list_staff_keys;
         DELETE "/admin/keys/{keyId}" admin::key::delete_staff_key;
         GET    "/admin/log"          admin::log::list_admin_log;
+
+        // Staff: the door
+        POST   "/check-ins"             check_in::create_check_in;
+        POST   "/check-ins/batch"       check_in::create_check_ins;
+        DELETE "/check-ins/{checkInId}" check_in::undo_check_in;
+        GET    "/check-ins/manifest"    manifest::get_manifest;
+        GET    "/admin/performances/{performanceId}/check-ins" admin::check_in::list_check_ins;
 
         // Staff: the back office
         POST   "/desk/session" desk::create_desk_session;

@@ -6,8 +6,8 @@ use std::fmt;
 use jiff::civil::Date;
 use onsale_app::calendar::{parse_date, parse_rfc3339, rfc3339};
 use onsale_domain::ids::{
-    ConcertId, EventId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, TokenId,
-    UserId,
+    CheckInId, ConcertId, EventId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId,
+    TicketId, TokenId, UserId,
 };
 use onsale_domain::time::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -173,6 +173,33 @@ impl Scalar for Name {
 
 inline_schema!(Name => json_schema!({"type": "string", "minLength": 1, "maxLength": 200}));
 
+/// A name that a device chose: 1 to 64 characters that all show.
+#[derive(Clone, Debug)]
+pub(crate) struct Label(pub(crate) String);
+
+impl Scalar for Label {
+    fn read(value: &RawValue) -> Result<Self, Wrong> {
+        let name = fields::name(value)?;
+        if name.chars().count() <= 64 { Ok(Self(name)) } else { Err("must have 1 to 64 characters".to_owned()) }
+    }
+}
+
+inline_schema!(Label => json_schema!({"type": "string", "minLength": 1, "maxLength": 64}));
+
+/// The version of something in a query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Version(pub(crate) u64);
+
+impl Text for Version {
+    const WHAT: &'static str = "a whole number from 0";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+inline_schema!(Version => json_schema!({"type": "integer", "format": "uint64", "minimum": 0}));
+
 /// A value for which `null` means the same as leaving it out. For any other value `null` is an error.
 #[derive(Clone, Debug)]
 pub(crate) struct Nullable<T>(pub(crate) Option<T>);
@@ -292,7 +319,9 @@ uuids! {
     ReservationId as "reservationId", "The reservation";
     PerformanceId as "performanceId", "The performance";
     StaffKeyId as "keyId", "The key";
+    CheckInId as "checkInId", "The check-in";
     LogId;
+    TicketId;
     RefundId;
     EventId;
     TokenId;

@@ -117,6 +117,7 @@ export const MORE = {
   "action.points.adjusted": ["Wallet corrected", "포인트 조정"],
   "action.payment.refunded": ["Payment refunded", "결제 환불"],
   "action.holds.extended": ["Holds extended", "선점 시간 연장"],
+  "action.check-in.cancelled": ["Check-in undone", "입장 확인 취소"],
   "action.list.exported": ["List exported", "명단 내보내기"],
 
   newKey: ["New key", "키 만들기"],

@@ -107,7 +107,8 @@ fn out_of_range(operation: &Operation, member: &Member) -> Vec<Value> {
         "role" => ["", "Owner", "root", "admin"].map(Value::from).to_vec(),
         "userId" => vec![json!(""), long(65), json!("a b"), json!("é"), json!("a.b"), json!("a\n"), json!("\u{0}")],
         "date" => ["", "today", "2026-02-30", "2026-13-01", "20260101", "2026-1-1"].map(Value::from).to_vec(),
-        "code" => vec![json!(""), long(65)],
+        // A scan may show any text as the code of a ticket.
+        "code" if !operation.id.starts_with("createCheckIn") => vec![json!(""), long(65)],
         "startsAt" | "opensAt" | "closesAt" | "codesUntil" => {
             ["", "soon", "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00"]
                 .map(Value::from)

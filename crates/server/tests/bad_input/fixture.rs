@@ -77,7 +77,13 @@ impl Fixture {
         sale.caller.post("/lectures/apply").json(&body).expect(201).await;
         let body = json!({"name": "a key", "role": "door"});
         let key = sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await;
+        let path = format!("/payments/{}/tickets", text(&payment["paymentId"]));
+        let tickets = sale.caller.get(&path).expect(200).await;
+        let scan = json!({"performanceId": performance, "ticketId": tickets[1]["ticketId"], "device": "gate", "scanId": "0",
+            "scannedAt": "2026-11-22T11:12:13Z", "deviceNow": "2026-11-22T11:12:13Z"});
+        let checked_in = sale.admin(sale.caller.post("/check-ins").json(&scan)).expect(201).await;
         let names = json!({
+            "ticketId": tickets[0]["ticketId"], "ticketCode": tickets[0]["code"], "checkInId": checked_in["checkInId"],
             "id": "ada", "userId": "ada", "concertId": concert, "performanceId": performance, "lectureId": lecture,
             "reservationId": held["reservationId"], "paymentId": payment["paymentId"], "date": held["date"],
             "keyId": key["keyId"], "code": "FAN"
@@ -110,7 +116,7 @@ impl Fixture {
         let performance = format!("performanceId={}", text(&self.names["performanceId"]));
         let needed = match operation.id.as_str() {
             "listConcertSeats" => "date=2090-01-01",
-            "listConcertSections" => &performance,
+            "listConcertSections" | "getManifest" => &performance,
             _ => "",
         };
         let name = needed.split_inclusive('=').next().unwrap_or_default();
@@ -177,6 +183,8 @@ impl Fixture {
             }
             "blockSeats" | "unblockSeats" => json!({"seats": [30, 31], "reason": "a camera"}),
             "cancelPerformance" | "cancelLecture" => json!({"reason": "a storm"}),
+            "createCheckIn" => scan(names),
+            "createCheckIns" => json!({"checkIns": [scan(names)]}),
             "createRefund" => json!({"seats": [50]}),
             "refundPayment" => json!({"seats": [49], "fee": 1, "reason": "moved"}),
             "adjustPoints" => json!({"amount": 5, "reason": "late"}),
@@ -230,6 +238,13 @@ impl Fixture {
         assert_eq!(self.state().await, *before, "bad input changed something");
         audit(&self.sale).await;
     }
+}
+
+/// A scan with every member.
+fn scan(names: &Value) -> Value {
+    let now = "2026-11-22T11:12:13Z";
+    json!({"performanceId": names["performanceId"], "code": names["ticketCode"], "ticketId": names["ticketId"], "device": "gate",
+        "scanId": "1", "scannedAt": now, "deviceNow": now})
 }
 
 /// An instant in the past, at which the sale of a body opened.

@@ -39,6 +39,15 @@ const CALLS: &str = "
     GET /payments/{paymentId}
     POST /payments/{paymentId}/refunds
     GET /payments/{paymentId}/refunds
+    GET /payments/{paymentId}/tickets
+    POST /payments/{paymentId}/tickets/{ticketId}/reissue
+    GET /users/{userId}/tickets
+    GET /tickets/keys
+    POST /check-ins
+    POST /check-ins/batch
+    DELETE /check-ins/{checkInId}
+    GET /check-ins/manifest
+    GET /admin/performances/{performanceId}/check-ins
     GET /users/{userId}/reservations
     GET /users/{userId}/payments
     GET /users/{userId}/waitlists
@@ -95,7 +104,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 41] = [
+const REFUSALS: [(&str, &[&str]); 47] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -140,6 +149,31 @@ const REFUSALS: [(&str, &[&str]); 41] = [
         ],
     ),
     ("GET /payments/{paymentId}", &["404 payment-not-found"]),
+    ("GET /payments/{paymentId}/tickets", &["404 payment-not-found"]),
+    (
+        "POST /payments/{paymentId}/tickets/{ticketId}/reissue",
+        &[
+            "404 payment-not-found",
+            "404 ticket-not-found",
+            "409 ticket-void",
+            "409 already-checked-in",
+            "409 reissue-limit",
+        ],
+    ),
+    (
+        "POST /check-ins",
+        &[
+            "404 performance-not-found",
+            "422 ticket-invalid",
+            "409 ticket-other-performance",
+            "409 ticket-void",
+            "409 already-checked-in",
+            "403 role-insufficient",
+        ],
+    ),
+    ("DELETE /check-ins/{checkInId}", &["404 check-in-not-found", "403 role-insufficient"]),
+    ("GET /check-ins/manifest", &["404 performance-not-found", "403 role-insufficient"]),
+    ("GET /admin/performances/{performanceId}/check-ins", &["404 performance-not-found", "403 role-insufficient"]),
     (
         "POST /payments/{paymentId}/refunds",
         &[

@@ -57,6 +57,12 @@ async fn every_event_fits_its_schema() {
     });
     sale.admin(sale.caller.patch(&format!("/admin/concerts/{concert}"))).json(&notice).expect(200).await;
     let paid = sale.pay(&token, &held).expect(201).await;
+    let tickets = sale.caller.get(&format!("/payments/{}/tickets", text(&paid["paymentId"]))).expect(200).await;
+    let scan = json!({"performanceId": performance, "code": tickets[0]["code"], "device": "gate \"2\"", "scanId": "1",
+        "scannedAt": "2026-11-22T11:12:13Z", "deviceNow": "2026-11-22T11:12:13Z"});
+    let scanned = sale.admin(sale.caller.post("/check-ins").json(&scan)).expect(201).await;
+    let undo = sale.caller.delete(&format!("/check-ins/{}", text(&scanned["checkInId"])));
+    sale.admin(undo).expect(204).await;
     let refund = sale.caller.post(&format!("/admin/payments/{}/refunds", text(&paid["paymentId"])));
     sale.admin(refund).json(&json!({"reason": "the \"view\" is restricted"})).expect(201).await;
     let cancel = sale.caller.post(&format!("/admin/performances/{performance}/cancel"));

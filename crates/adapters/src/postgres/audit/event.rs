@@ -3,7 +3,7 @@
 //! An event has the id of its row. An event that also has the row's key (subject and version) is found by that key. An event on
 //! the wrong topic counts as missing: the consumers of its kind would not receive it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use onsale_app::audit::source::{EventRow, ToldRow};
 use onsale_domain::ids::EventId;
@@ -92,6 +92,13 @@ const EXTENSIONS: &str = "SELECT event_id FROM hold_extensions ORDER BY event_id
 
 const CANCELLATIONS: &str = "SELECT event_id FROM cancellations ORDER BY event_id";
 
+const SCANS: &str = "SELECT check_in_id FROM check_ins WHERE answer = 'ADMITTED' ORDER BY check_in_id";
+
+const UNDONE: &str = "SELECT performance_id::text, version FROM check_ins WHERE standing = 'UNDONE'";
+
+/// Tickets of refunds before schema step 16 have version 0, and no event.
+const VOIDED: &str = "SELECT event_id FROM void_tickets WHERE version > 0 ORDER BY event_id";
+
 const PERFORMANCES: &str = "SELECT performance_id::text, version FROM performances";
 
 const CONCERTS: &str = "SELECT concert_id::text, version FROM concerts";
@@ -128,6 +135,11 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
     let (performances, concerts) = (versions(transaction, PERFORMANCES).await?, versions(transaction, CONCERTS).await?);
     let mut extensions = Cursor::open(transaction, EXTENSIONS, id).await?;
     let mut cancellations = Cursor::open(transaction, CANCELLATIONS, id).await?;
+    let mut scans = Cursor::open(transaction, SCANS, id).await?;
+    let mut voided = Cursor::open(transaction, VOIDED, id).await?;
+    let undone = transaction.query(UNDONE, &[]).await?;
+    let undone: HashSet<(String, i64)> =
+        undone.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect::<Sql<_>>()?;
     let mut reservations = Cursor::open(transaction, RESERVATIONS, id).await?;
     let mut payments = Cursor::open(transaction, PAYMENTS, id).await?;
     let mut refunds = Cursor::open(transaction, REFUNDS, id).await?;
@@ -149,6 +161,9 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
                     ended
                 }
                 "onsale.holds.extended.v1" => extensions.of(&id).await?.is_some(),
+                "onsale.ticket.checked-in.v1" => scans.of(&id).await?.is_some(),
+                "onsale.ticket.check-in-undone.v1" => undone.contains(&(subject.clone(), version)),
+                "onsale.ticket.voided.v1" => voided.of(&id).await?.is_some(),
                 "onsale.performance.cancelled.v1" => cancellations.of(&id).await?.is_some(),
                 "onsale.performance.changed.v1" | "onsale.seats.blocked.v1" | "onsale.seats.unblocked.v1" => {
                     is_among(&performances, &subject, version)

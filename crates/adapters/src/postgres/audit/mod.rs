@@ -19,6 +19,7 @@ mod refund;
 mod room;
 mod snapshot;
 mod staff;
+mod ticket;
 mod wallet;
 
 use std::pin::pin;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
     AuditSource, CodeRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
-    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, TicketsRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::time::Timestamp;
@@ -122,6 +123,10 @@ impl AuditSource for PostgresAudit {
 
     fn codes(&self) -> Rows<CodeRow> {
         self.stream(code::codes)
+    }
+
+    fn tickets(&self) -> Rows<TicketsRow> {
+        self.stream(ticket::tickets)
     }
 
     fn rooms(&self) -> Rows<RoomRow> {

@@ -43,6 +43,8 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("refunds", &["payment_id =", "performance_id =", "user_id ="]),
     ("cancellations", &["performance_id ="]),
     ("failed_refunds", &["performance_id ="]),
+    ("void_tickets", &["ticket_id =", "payment_id =", "performance_id ="]),
+    ("check_ins", &["check_in_id =", "scan_id =", "payment_id =", "performance_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),
     ("admin_log", &["log_id <", "actor =", "action =", "subject ="]),

@@ -31,6 +31,11 @@ INSERT INTO refunds SELECT gen_random_uuid(), payment_id, reservation_id, perfor
 INSERT INTO refunded_seats SELECT reservation_id, 1, refund_id FROM refunds;
 INSERT INTO cancellations SELECT performance_id, concert_id, 1, gen_random_uuid(), 1, 'r', 0, 0, 0, true, 0, true FROM performances;
 INSERT INTO failed_refunds SELECT performance_id, payment_id, reservation_id, 1 FROM payments;
+INSERT INTO void_tickets
+    SELECT gen_random_uuid(), gen_random_uuid(), payment_id, performance_id, 1, 'refunded', 1, 1 FROM payments;
+INSERT INTO check_ins
+    SELECT gen_random_uuid(), performance_id, gen_random_uuid(), 1, payment_id, payment_id::text, 'd', 1, 1, false, 'ADMITTED',
+        NULL, NULL, 'COUNTS', 1, NULL, 'root' FROM payments;
 INSERT INTO events SELECT 'onsale.points', user_id, 1, gen_random_uuid(), row_number() OVER (), 't', 1, '{}' FROM ledger;
 INSERT INTO events_put_back SELECT n FROM generate_series(1, 1000) n;
 INSERT INTO deliveries SELECT event_id, 1 FROM events;

@@ -24,6 +24,8 @@ const SHARDS: &[(&str, &[&str])] = &[
             "refunded_seats",
             "cancellations",
             "failed_refunds",
+            "void_tickets",
+            "check_ins",
         ],
     ),
     ("subject", &["events"]),

@@ -73,6 +73,23 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
                 &[&performance, version, &id],
             )
         }
+        "onsale.ticket.checked-in.v1" => {
+            exists("SELECT 1 FROM check_ins WHERE check_in_id = ?1 AND answer = 'ADMITTED'", &[&id])
+        }
+        "onsale.ticket.check-in-undone.v1" => {
+            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
+            exists(
+                "SELECT 1 FROM check_ins WHERE performance_id = ?1 AND version = ?2 AND version > 0 AND standing = 'UNDONE'",
+                &[&performance, version],
+            )
+        }
+        "onsale.ticket.voided.v1" => {
+            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
+            exists(
+                "SELECT 1 FROM void_tickets WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
+                &[&performance, version, &id],
+            )
+        }
         "onsale.performance.cancelled.v1" => {
             let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
             exists(

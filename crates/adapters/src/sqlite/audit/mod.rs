@@ -10,13 +10,14 @@ mod lecture;
 mod performance;
 mod refund;
 mod staff;
+mod ticket;
 mod wallet;
 
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
     AuditSource, CodeRow, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
-    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, TicketsRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
@@ -197,6 +198,14 @@ impl AuditSource for SqliteAudit {
 
     fn codes(&self) -> Rows<CodeRow> {
         self.stream((Vec::new(), String::new()), code::codes)
+    }
+
+    fn tickets(&self) -> Rows<TicketsRow> {
+        self.stream(Vec::new(), |db, after| {
+            let ids = ids_after(db, ticket::PAYMENTS, after)?;
+            let rows = ids.iter().filter_map(|id| ticket::one(db, Uuid::from_bytes(*id)).transpose());
+            Ok((rows.collect::<Sql<_>>()?, cursor_after(&ids)))
+        })
     }
 
     fn rooms(&self) -> Rows<RoomRow> {

@@ -8,6 +8,7 @@ use onsale_domain::concert::{
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::CANCELLED_TOGETHER_MAX;
 use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::ticket::Why;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::GivenUp;
 
@@ -41,6 +42,11 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
     for id in &keys.payments {
         let payment = tables.payments.iter().find(|payment| payment.id == *id);
         loading.rows.known_payments.load(*id, payment.cloned());
+    }
+    for voided in tables.voided.iter().filter(|voided| keys.reissues.contains(&voided.payment)) {
+        if voided.why == Why::Reissued {
+            *loading.rows.reissued.entry((voided.payment, voided.seat)).or_insert(0) += 1;
+        }
     }
     keys.performances.iter().for_each(|id| loading.performance(*id));
     for id in &keys.cancellations {

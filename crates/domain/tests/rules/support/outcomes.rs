@@ -128,6 +128,8 @@ impl Stage {
             Happening::PaymentRefunded { refund } => {
                 format!("{} refunded {}", self.name_of(refund.reservation), listed(refund.seats.iter()))
             }
+            Happening::TicketVoided { voided } => format!("ticket of {} void", voided.seat),
+            Happening::TicketCheckedIn { seat, .. } => format!("ticket of {seat} scanned"),
             Happening::LectureChanged { user, kind, .. } => match kind {
                 HistoryKind::Applied { .. } => format!("{user} applied"),
                 HistoryKind::Cancelled { .. } => format!("{user} cancelled"),

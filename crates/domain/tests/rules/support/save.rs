@@ -70,6 +70,8 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.disputes.len()
         + rows.payments.len()
         + rows.refunds.len()
+        + rows.voided.len()
+        + rows.check_ins.changed().count()
         + rows.failed_refunds.len()
         + rows.added_uses.len()
         + rows.ended_uses.len()
@@ -92,6 +94,7 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
     tables.extensions.extend(rows.extensions);
     tables.payments.extend(rows.payments);
     tables.refunds.extend(rows.refunds);
+    tables.voided.extend(rows.voided);
     tables.failed_refunds.extend(rows.failed_refunds);
     tables.events.extend(rows.events);
     tables.disputes.extend(rows.disputes);

@@ -11,6 +11,7 @@ use onsale_domain::lecture::{Application, HistoryLine, Lecture, Waiting};
 use onsale_domain::payment::Payment;
 use onsale_domain::presale::{Code, CodeKey, Standing as CodeStanding, Use};
 use onsale_domain::refund::Refund;
+use onsale_domain::ticket::Voided;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Place, PlaceStanding, Room, Token, Turn};
 use onsale_domain::wallet::{Account, Entry};
@@ -44,6 +45,7 @@ pub(crate) struct Tables {
     pub(crate) extensions: Vec<Extension>,
     pub(crate) payments: Vec<Payment>,
     pub(crate) refunds: Vec<Refund>,
+    pub(crate) voided: Vec<Voided>,
     pub(crate) cancellations: BTreeMap<PerformanceId, Cancellation>,
     pub(crate) failed_refunds: Vec<FailedRefund>,
     pub(crate) codes: BTreeMap<CodeKey, Code>,
@@ -75,7 +77,7 @@ impl Tables {
         }
         let tables = differing!(
             accounts ledger lectures applications waiting waiting_blocks freed_seats lecture_history concerts rooms places turns ends
-            performances seats blocks layouts reservations extensions payments refunds cancellations failed_refunds events
+            performances seats blocks layouts reservations extensions payments refunds voided cancellations failed_refunds events
             codes code_uses
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()

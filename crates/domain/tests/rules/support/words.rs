@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::support::mixed::AnyCommand;
 use onsale_domain::cancellation::{self, Cancelled};
 use onsale_domain::concert::{self, Dates, Hold, Notice, Target, Wish};
+use onsale_domain::event::{Event, Happening};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::refund::{self, Policy, Rule};
 use onsale_domain::waiting_room::{self, Patch, Step};
@@ -238,7 +239,10 @@ impl Stage {
             }
             "lists" => {
                 let events = &self.world.tables.events[self.listed..];
-                let listed: Vec<String> = events.iter().map(|event| self.tell(&event.happening)).collect();
+                // Each refunded seat has one, in the order of the refund: the audit checks them.
+                let is_ticket = |event: &&Event| matches!(event.happening, Happening::TicketVoided { .. });
+                let events = events.iter().filter(|event| !is_ticket(event));
+                let listed: Vec<String> = events.map(|event| self.tell(&event.happening)).collect();
                 self.listed = self.world.tables.events.len();
                 listed.join("; ")
             }

@@ -110,7 +110,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The beginnings of the paths of calls of staff.
-const STAFF_PATHS: [&str; 2] = ["/admin/", "/desk/"];
+const STAFF_PATHS: [&str; 3] = ["/admin/", "/desk/", "/check-ins"];
 
 /// The paths of calls that may have a presale code.
 const CODE_PATHS: [&str; 2] = ["/queue/tokens", "/reservations"];

@@ -119,8 +119,9 @@ impl<R> Decided<R> {
 
 impl<R> IntoResponse for Decided<R> {
     fn into_response(self) -> Response {
-        // Only an answer of before has to be read for its code.
-        let code = if self.is_replayed { code_of(&self.answer) } else { self.code };
+        // The code of a refusal is known, but that of an answer of before, or of a scan that was refused, has to be read.
+        let code = if self.is_replayed { None } else { self.code };
+        let code = code.or_else(|| code_of(&self.answer));
         let mut response = self.answer.into_response();
         if let Some(code) = code {
             response.extensions_mut().insert(code);

@@ -1,6 +1,7 @@
 //! Refusals and failures as clients see them: RFC 9457 problem details.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -8,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use onsale_app::desk::Failure;
 use onsale_app::store::StoreError;
 use onsale_domain::Refusal;
+use onsale_domain::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -40,6 +42,8 @@ pub(crate) struct Problem {
     position: Option<u64>,
     opens_at: Option<Instant>,
     codes_until: Option<Instant>,
+    /// With `already-checked-in`: the time and the device of the scan that counts.
+    checked_in: Option<(Instant, Arc<str>)>,
     pub(crate) retry_after_seconds: Option<u32>,
     /// With a 401: what is wrong with the bearer of the request.
     bearer_error: Option<&'static str>,
@@ -84,6 +88,14 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
     codes_until: Option<Instant>,
+    /// With `already-checked-in`: the time of the scan that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    checked_in_at: Option<Instant>,
+    /// With `already-checked-in`: the device of that scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    device: Option<&'a str>,
 }
 
 impl Problem {
@@ -103,6 +115,7 @@ impl Problem {
             position: None,
             opens_at: None,
             codes_until: None,
+            checked_in: None,
             retry_after_seconds,
             bearer_error: None,
             is_outdated: false,
@@ -136,6 +149,12 @@ impl Problem {
         self
     }
 
+    /// Names the scan that counts.
+    pub(crate) fn checked_in(mut self, at: Timestamp, device: Arc<str>) -> Self {
+        self.checked_in = Some((Instant(at), device));
+        self
+    }
+
     /// Bad input, field by field.
     pub(crate) fn invalid(errors: Errors) -> Self {
         let detail = errors.summary().map_or(Cow::Borrowed(Code::InvalidRequest.title()), Cow::Owned);
@@ -161,6 +180,8 @@ impl Problem {
             position: self.position,
             opens_at: self.opens_at,
             codes_until: self.codes_until,
+            checked_in_at: self.checked_in.as_ref().map(|(at, _)| *at),
+            device: self.checked_in.as_ref().map(|(_, device)| &**device),
         }
     }
 
@@ -264,6 +285,11 @@ impl From<&Refusal> for Code {
             Refusal::ReservationNotFound => Self::ReservationNotFound,
             Refusal::AlreadyPaid => Self::AlreadyPaid,
             Refusal::HoldExpired => Self::HoldExpired,
+            Refusal::TicketNotFound => Self::TicketNotFound,
+            Refusal::TicketVoid => Self::TicketVoid,
+            Refusal::AlreadyCheckedIn { .. } => Self::AlreadyCheckedIn,
+            Refusal::ReissueLimit => Self::ReissueLimit,
+            Refusal::CheckInNotFound => Self::CheckInNotFound,
             Refusal::TokenExpired => Self::QueueTokenExpired,
             Refusal::StaffKeyEnded => Self::AdminKeyInvalid,
             Refusal::KeyNameTaken => Self::KeyNameTaken,
@@ -296,6 +322,7 @@ impl From<&Refusal> for Problem {
             Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
             Refusal::SeatUnknown { seats } => Self { seats: seats.as_slice().into(), ..problem },
             Refusal::SeatExists { seats } => Self { seats: seats.iter().copied().map(i64::from).collect(), ..problem },
+            Refusal::AlreadyCheckedIn { at, device } => problem.checked_in(*at, device.clone()),
             Refusal::DateMoved => Self { is_outdated: true, ..problem },
             Refusal::GradeUnknown { index } => {
                 Self::invalid_field(&format!("prices.{index}.grade"), "is no grade of this performance")

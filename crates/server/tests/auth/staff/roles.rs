@@ -20,7 +20,7 @@ fn roles_of(method: &Method, path: &str) -> &'static [&'static str] {
         (_, path) if path.starts_with("/admin/payments/") => &ROLES[..3],
         (_, path) if path.contains("/codes") => &ROLES[..2],
         (_, path) if path.ends_with("/adjustments") => &["owner", "support"],
-        (_, path) if path.contains("/attendees") => &ROLES[..4],
+        (_, path) if path.contains("/attendees") || path.ends_with("/check-ins") => &ROLES[..4],
         (&Method::GET, _) => &ROLES[..3],
         _ => &ROLES[..2],
     }

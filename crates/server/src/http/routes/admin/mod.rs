@@ -6,6 +6,7 @@ pub(crate) mod attendees;
 pub(crate) mod block;
 pub(crate) mod cancellation;
 pub(crate) mod change;
+pub(crate) mod check_in;
 pub(crate) mod code;
 pub(crate) mod concert;
 pub(crate) mod concert_figures;

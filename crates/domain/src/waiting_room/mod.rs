@@ -1,6 +1,7 @@
 //! The waiting room: places in order of arrival, admission by cap and rate, turns and their ends.
 
 mod blocks;
+mod draw;
 mod end;
 mod line;
 mod room;
@@ -15,6 +16,7 @@ use crate::time::Timestamp;
 use crate::{Command, Context, Refusal};
 
 pub use blocks::{BlockState, Blocks, Gap, HandOut, Memory, Request};
+pub use draw::{Digest, DrawKey, ListHash, Places, Seed};
 pub(crate) use end::{Stage, end_and_admit, give_up, stage};
 pub use line::Line;
 pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Turn};

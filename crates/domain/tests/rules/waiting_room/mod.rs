@@ -4,6 +4,7 @@ mod admission;
 mod blocks;
 mod configuring;
 mod crowds;
+mod draw;
 mod entering;
 mod leaving;
 mod line;

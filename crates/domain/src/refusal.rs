@@ -36,13 +36,26 @@ pub enum Refusal {
     PerformanceAmbiguous,
     /// The sale of the concert is closed.
     SaleClosed,
-    /// The sale of the concert is not open yet.
+    /// The sale of the concert is not open yet, and neither is its early entry.
     SaleNotOpen {
         /// The instant of the opening.
         opens_at: Timestamp,
-        /// Seconds until then, rounded up, at least 1.
+        /// From when on users may enter before the opening; `None` if they may not.
+        early_from: Option<Timestamp>,
+        /// The instant of the decision.
+        as_of: Timestamp,
+        /// Seconds until the request can succeed, rounded up, at least 1.
         opens_in_seconds: u32,
     },
+    /// Users would enter early without an opening, or not before it.
+    EarlyHours {
+        /// The name of the field in the request: `queue.earlyFrom`, `earlyFrom` or `opensAt`.
+        field: &'static str,
+    },
+    /// Users may have entered already, and this change would break what the room promised them.
+    RoomInUse,
+    /// The room is open, and users entered before: its opening stays.
+    SaleOpened,
     /// The sale would close before it opens, or at that instant.
     SaleHours {
         /// The name of the field in the request: `opensAt` or `closesAt`.
@@ -122,6 +135,7 @@ impl Refusal {
                 | Self::SaleClosed
                 | Self::SaleNotOpen { .. }
                 | Self::SaleHours { .. }
+                | Self::EarlyHours { .. }
                 | Self::LectureNotOpen { .. }
                 | Self::StaffKeyEnded
         )

@@ -18,7 +18,7 @@ pub(super) fn read_sale(row: &Row, closed: usize, opens: usize) -> Sql<Sale> {
 }
 
 /// The number of columns of a room.
-pub(super) const ROOM_COLUMNS: usize = 19;
+pub(super) const ROOM_COLUMNS: usize = 21;
 
 pub(super) fn read_room(row: &Row) -> Sql<Room> {
     Ok(Room {
@@ -29,7 +29,9 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
             claim_seconds: small(row, 4)?,
             paused: get(row, 5)?,
             sale: read_sale(row, 14, 16)?,
+            early_from: optional_instant(row, 19)?,
         },
+        opened_at: optional_instant(row, 20)?,
         issued: number(row, 6)?,
         served: number(row, 7)?,
         given_up: number(row, 8)?,

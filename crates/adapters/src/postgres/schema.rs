@@ -9,7 +9,7 @@ use super::positions;
 
 /// Step n brings a database from version n - 1 to n. A released step never changes. Old instances keep working next to most
 /// steps. `docs/guide/upgrades.md` names those before which all instances must stop.
-pub(super) const STEPS: [&str; 15] = [
+pub(super) const STEPS: [&str; 16] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -25,6 +25,7 @@ pub(super) const STEPS: [&str; 15] = [
     include_str!("migrations/0013_charges.sql"),
     include_str!("migrations/0014_refunds.sql"),
     include_str!("migrations/0015_organisers.sql"),
+    include_str!("migrations/0016_buyers.sql"),
 ];
 
 /// The version that introduced `event_positions`.

@@ -235,6 +235,8 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresse
             room.settings.sale.opens_at.map(Timestamp::as_millis),
             room.settings.sale.closes_at.map(Timestamp::as_millis),
             big(room.admitted),
+            room.settings.early_from.map(Timestamp::as_millis),
+            room.opened_at.map(Timestamp::as_millis),
         )
     };
     // The room's own row first: places and turns of this unit carry its new version, which other instances read by.

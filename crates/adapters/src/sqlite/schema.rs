@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use super::OpenError;
 
 /// Step n brings a file from version n to n + 1. A released step never changes.
-const STEPS: [&str; 15] = [
+const STEPS: [&str; 16] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -25,6 +25,7 @@ const STEPS: [&str; 15] = [
     include_str!("migrations/0013_charges.sql"),
     include_str!("migrations/0014_refunds.sql"),
     include_str!("migrations/0015_organisers.sql"),
+    include_str!("migrations/0016_buyers.sql"),
 ];
 
 /// Steps that make a table again, with foreign keys off. After them each row must still have the rows that it refers to. The check

@@ -194,16 +194,18 @@ fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
 }
 
 fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale } = room.settings;
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale, early_from } =
+        room.settings;
     db.prepare_cached(
         "INSERT INTO rooms
            (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-            active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, admitted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+            active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, admitted,
+            early_from, opened_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
          ON CONFLICT DO UPDATE SET max_active = ?2, admit_per_second = ?3, active_seconds = ?4, claim_seconds = ?5,
             paused = ?6, issued = ?7, served = ?8, given_up = ?9, active = ?10, admissions = ?11, version = ?12,
             updated_at = ?13, blocks = ?14, closed = ?15, extensions = ?16, opens_at = ?17, closes_at = ?18,
-            admitted = ?19",
+            admitted = ?19, early_from = ?20, opened_at = ?21",
     )?
     .execute(params![
         concert.uuid().as_bytes(),
@@ -225,13 +227,15 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
         sale.opens_at.map(Timestamp::as_millis),
         sale.closes_at.map(Timestamp::as_millis),
         room.admitted,
+        early_from.map(Timestamp::as_millis),
+        room.opened_at.map(Timestamp::as_millis),
     ])?;
     Ok(())
 }
 
 const ROOM: &str = "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, \
                     given_up, active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, \
-                    admitted";
+                    admitted, early_from, opened_at";
 
 fn read_room(row: &Row<'_>) -> Sql<Room> {
     Ok(Room {
@@ -246,7 +250,9 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
                 opens_at: optional_instant(row, 16)?,
                 closes_at: optional_instant(row, 17)?,
             },
+            early_from: optional_instant(row, 19)?,
         },
+        opened_at: optional_instant(row, 20)?,
         issued: row.get(6)?,
         served: row.get(7)?,
         given_up: row.get(8)?,

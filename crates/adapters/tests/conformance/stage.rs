@@ -35,6 +35,7 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
     claim_seconds: 3_600,
     paused: false,
     sale: Sale { closed: false, opens_at: None, closes_at: None },
+    early_from: None,
 };
 
 /// Opens a lecture that starts in an hour.

@@ -31,6 +31,15 @@ pub enum Purpose {
 /// The standing of a token in its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
+    /// In line before the opening: no place is admitted yet.
+    Early {
+        /// 1 is the first to be admitted.
+        position: u64,
+        /// Estimated seconds until the admission, at least 1.
+        estimated_wait_seconds: u64,
+        /// Seconds until the next poll, at least 1.
+        poll_after_seconds: u64,
+    },
     /// In line.
     Waiting {
         /// 1 is the next to be admitted.
@@ -52,6 +61,8 @@ pub enum Standing {
 /// The standing of a place, as staff see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
+    /// In line before the opening, at this position. 1 is the first to be admitted.
+    Early(u64),
     /// In line, at this position. 1 is the next to be admitted.
     Waiting(u64),
     /// Admitted, and the turn runs.
@@ -138,7 +149,9 @@ impl Rooms {
     pub fn look(&self, token: &Token) -> Option<Look> {
         let room = self.get(token.concert)?;
         let now = self.reader.now();
-        Some(match room.snapshot().line.position(token.place) {
+        let snapshot = room.snapshot();
+        Some(match snapshot.line.position(token.place) {
+            Some(position) if snapshot.room.is_early() => Look::Early(position),
             Some(position) => Look::Waiting(position),
             None if room.stands(token, now) => Look::Active,
             None => Look::Expired,

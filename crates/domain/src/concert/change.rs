@@ -122,6 +122,7 @@ impl Command for Change {
             let field = if self.closes_at.is_some() { "closesAt" } else { "opensAt" };
             return Err(Refusal::SaleHours { field });
         }
+        rows.rooms.get(&self.concert).map_or(Ok(()), |room| room.judge_sale(&after.sale, cx.at))?;
         if after == before {
             return Ok(before);
         }

@@ -190,7 +190,8 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     // The decision uses the clock as it is now. The history, and the ids that order it, never go back in time.
     let at = cx.at.not_before(performance.updated_at);
     let written_at = cx.at.max(performance.updated_at);
-    performance.sale.judge(at)?;
+    // A turn shows that the sale had opened at its admission, whatever the clock is since.
+    performance.sale.judge(waiting_room::admitted_at(rows, token).map_or(at, |admitted_at| at.max(admitted_at)))?;
     if performance.cancelled_at.is_some() {
         return Err(Refusal::PerformanceCancelled);
     }

@@ -264,6 +264,9 @@ impl Command for Create {
         if !self.room.sale.is_sound() {
             return Err(Refusal::SaleHours { field: "closesAt" });
         }
+        if !self.room.is_sound() {
+            return Err(Refusal::EarlyHours { field: "queue.earlyFrom" });
+        }
         let id = ConcertId::new(cx.ids.next(cx.at));
         let concert = Concert {
             id,

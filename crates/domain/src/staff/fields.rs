@@ -115,13 +115,15 @@ impl Logged for waiting_room::Configure {
 
 /// Without the hours of the sale, which are the concert's.
 fn of_queue(settings: &Settings) -> Fields {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale: _ } = *settings;
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, early_from, sale: _ } =
+        *settings;
     vec![
         ("maxActive", max_active.into()),
         ("admitPerSecond", admit_per_second.into()),
         ("activeSeconds", active_seconds.into()),
         ("claimSeconds", claim_seconds.into()),
         ("paused", paused.into()),
+        ("earlyFrom", early_from.into()),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod draw;
+mod early;
 mod end;
 mod line;
 mod room;
@@ -22,7 +23,7 @@ pub use line::Line;
 pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Turn};
 pub use step::Step;
 pub use token::Token;
-pub(crate) use token::{bind_place, end_after_payment, end_if_over, may_hold, may_settle};
+pub(crate) use token::{admitted_at, bind_place, end_after_payment, end_if_over, may_hold, may_settle};
 pub use window::Window;
 
 /// Takes a place in line, or finds the one that the user already has.
@@ -75,6 +76,7 @@ impl Command for Configure {
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Settings, Refusal> {
         let room = rows.rooms.get(&self.concert).ok_or(Refusal::ConcertNotFound)?;
         let settings = self.patch.apply(room.settings);
+        room.judge_early(&settings, cx.at)?;
         room::change(rows, self.concert, cx.at, |room| room.settings = settings);
         Ok(settings)
     }
@@ -90,9 +92,14 @@ pub(crate) fn announce(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
     room::change(rows, concert, at, |_| {});
 }
 
-/// Sets when users may enter and are admitted.
+/// Sets when users may enter and are admitted. Another opening has not been reached, whatever the clock was.
 pub(crate) fn set_sale(rows: &mut Rows, concert: ConcertId, sale: Sale, at: Timestamp) {
-    room::change(rows, concert, at, |room| room.settings.sale = sale);
+    room::change(rows, concert, at, |room| {
+        if room.settings.sale.opens_at != sale.opens_at {
+            room.opened_at = None;
+        }
+        room.settings.sale = sale;
+    });
 }
 
 fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
@@ -109,7 +116,7 @@ fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_
             return Ok(entered(rows, concert, number, false));
         }
     }
-    rows.rooms.get(&concert).map_or(Ok(()), |room| room.settings.sale.judge(cx.at))?;
+    rows.rooms.get(&concert).map_or(Ok(()), |room| room.judge_entry(cx.at))?;
     if let Some(number) = over {
         if let Some(place) = rows.places.change(&(concert, number)) {
             place.standing = PlaceStanding::Replaced;

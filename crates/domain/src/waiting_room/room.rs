@@ -22,16 +22,13 @@ pub struct Settings {
     pub claim_seconds: u32,
     /// Stops admission. Entering, polling and leaving go on.
     pub paused: bool,
-    /// When the concert is on sale: at other times no user enters or is admitted. Polling and leaving go on.
+    /// When the concert is on sale: at other times no user is admitted, and none enters but early. Polling and leaving go on.
     pub sale: Sale,
+    /// From this instant on users may enter before the sale opens; `None` if they may not. Before `sale.opens_at`.
+    pub early_from: Option<Timestamp>,
 }
 
 impl Settings {
-    /// Whether users are admitted at this instant: not during a pause, and only while the sale is open.
-    pub fn admits(&self, at: Timestamp) -> bool {
-        !self.paused && self.sale.is_open(at)
-    }
-
     /// Maximum of `max_active` and `admit_per_second`.
     pub const RATE_MAX: u32 = 1_000_000;
     /// Maximum length of a turn, in seconds.
@@ -49,6 +46,7 @@ impl Default for Settings {
             claim_seconds: 60,
             paused: false,
             sale: Sale::default(),
+            early_from: None,
         }
     }
 }
@@ -66,6 +64,8 @@ pub struct Patch {
     pub claim_seconds: Option<u32>,
     /// See [`Settings::paused`].
     pub paused: Option<bool>,
+    /// See [`Settings::early_from`]. `Some(None)` removes it.
+    pub early_from: Option<Option<Timestamp>>,
 }
 
 impl Patch {
@@ -78,6 +78,7 @@ impl Patch {
             claim_seconds: self.claim_seconds.unwrap_or(to.claim_seconds),
             paused: self.paused.unwrap_or(to.paused),
             sale: to.sale,
+            early_from: self.early_from.unwrap_or(to.early_from),
         }
     }
 }
@@ -87,6 +88,8 @@ impl Patch {
 pub struct Room {
     /// How the room admits.
     pub settings: Settings,
+    /// When a decision first found the sale open, if users may enter early. No clock takes it back.
+    pub opened_at: Option<Timestamp>,
     /// The last place handed out.
     pub issued: u64,
     /// The last place admitted.
@@ -116,6 +119,7 @@ impl Room {
         let blocks = Blocks::default();
         Self {
             settings,
+            opened_at: None,
             issued: 0,
             served: 0,
             given_up: 0,
@@ -147,7 +151,7 @@ impl Room {
 
     /// Number of users that may be admitted now if this many are in line.
     pub fn admissible_of(&self, waiting: u64, at: Timestamp) -> u32 {
-        if !self.settings.admits(at) {
+        if !self.admits(at) {
             return 0;
         }
         let free = self.settings.max_active.saturating_sub(self.active);
@@ -256,8 +260,11 @@ pub(super) fn admit(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
     admit_up_to(rows, concert, None, at);
 }
 
-/// Admits at most this many.
+/// Admits at most this many. Notes the opening first, if it is reached, also during a pause.
 pub(super) fn admit_up_to(rows: &mut Rows, concert: ConcertId, limit: Option<u32>, at: Timestamp) {
+    if rows.rooms.get(&concert).is_some_and(|room| room.opens_now(at)) {
+        change(rows, concert, at, |room| room.opened_at = Some(at));
+    }
     let Some(room) = rows.rooms.get(&concert) else { return };
     let wanted = room.admissible(at).min(limit.unwrap_or(u32::MAX)).min(ADMIT_AT_ONCE_MAX);
     if wanted == 0 {

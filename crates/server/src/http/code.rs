@@ -72,6 +72,8 @@ codes! {
     PerformanceAmbiguous = UNPROCESSABLE_ENTITY, "performance-ambiguous", "The date has several performances: name one";
     SaleClosed = CONFLICT, "sale-closed", "The sale of this concert is closed";
     SaleNotOpen = CONFLICT, "sale-not-open", "The sale of this concert is not open yet";
+    RoomInUse = CONFLICT, "room-in-use", "Visitors may have entered already, so this can no longer change like that";
+    SaleOpened = CONFLICT, "sale-opened", "The sale has opened for visitors who entered early, so its opening stays";
     PerformanceCancelled = CONFLICT, "performance-cancelled", "The performance is cancelled";
     PerformanceClosed = CONFLICT, "performance-closed", "The performance has started or is closed";
     SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";

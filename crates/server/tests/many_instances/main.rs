@@ -13,6 +13,7 @@ mod changes;
 mod clocks;
 mod closing;
 mod crowd;
+mod early;
 mod hours;
 mod keys;
 mod lectures;

@@ -156,7 +156,7 @@ const REFUSALS: [(&str, &[&str]); 36] = [
         &["422 amount-out-of-range", "409 insufficient-balance", "409 balance-limit", "403 role-insufficient"],
     ),
     ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
-    ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
+    ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found", "409 room-in-use", "409 sale-opened"]),
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found", "409 performance-cancelled"]),
     ("GET /admin/performances/{performanceId}", &["404 performance-not-found", "403 role-insufficient"]),
     ("GET /admin/performances/{performanceId}/seats", &["404 performance-not-found", "403 role-insufficient"]),

@@ -4,6 +4,7 @@
 
 mod admission;
 mod closing;
+mod early;
 mod entering;
 mod figures;
 mod gate;

@@ -78,7 +78,7 @@ impl RedisHome {
         Ok(if stands { Ok(rules::Entered { token, is_new: false }) } else { Err(refusal) })
     }
 
-    /// Whether the sale is open, by a snapshot that is at most 250 ms old while the database answers. The transaction of a hold
+    /// Whether users may enter, by a snapshot that is at most 250 ms old while the database answers. The transaction of a hold
     /// refuses users who entered after a close.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl RedisHome {
         // While the database does not answer, entries go on by the last snapshot.
         self.freshness.wait(is_fresh, refresh).await;
         let room = self.rooms.current(room);
-        room.map_or(Ok(()), |room| room.snapshot().room.settings.sale.judge(self.rooms.now()))
+        room.map_or(Ok(()), |room| room.snapshot().room.judge_entry(self.rooms.now()))
     }
 
     /// Waits for the place that Redis has or hands out. Returns it with whether it is new.

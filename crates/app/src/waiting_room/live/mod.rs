@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Line, Room, Settings, Step, Token};
+use onsale_domain::waiting_room::{Line, Room, Step, Token};
 
 use super::availability::Availability;
 use super::change::{Change, SeenRows};
@@ -50,11 +50,6 @@ const NEAR_FRONT_AT_ENTRY: u64 = 32;
 /// Another instance may have changed the standing: refresh after this pause, then read it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutdatedAfter(pub(super) Duration);
-
-/// Seconds until the sale opens; 0 if it is open, closed, or opens at no known time.
-fn opens_in(settings: &Settings, now: Timestamp) -> u64 {
-    settings.sale.opens_later(now).map_or(0, |opens_at| u64::from(now.seconds_until(opens_at)))
-}
 
 /// A room as this process knows it.
 pub struct LiveRoom {
@@ -142,11 +137,13 @@ impl LiveRoom {
             if is_from_redis {
                 self.handed_out.shown(token, &snapshot.line);
             }
-            let standing = Standing::Waiting {
-                position,
-                // Before the opening the estimate counts from there.
-                estimated_wait_seconds: snapshot.estimated_wait_seconds(position) + opens_in(settings, now),
-                poll_after_seconds: snapshot.poll_after_seconds(position, token.id.uuid().as_bytes()[15]),
+            // Before the opening the estimate counts from there.
+            let estimated_wait_seconds =
+                snapshot.estimated_wait_seconds(position) + u64::from(snapshot.room.opens_in(now));
+            let poll_after_seconds = snapshot.poll_after_seconds(position, token.id.uuid().as_bytes()[15]);
+            let standing = match snapshot.room.is_early() {
+                true => Standing::Early { position, estimated_wait_seconds, poll_after_seconds },
+                false => Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds },
             };
             return Ok(placement(standing, as_of.not_before(*updated_at)));
         }
@@ -204,7 +201,7 @@ impl LiveRoom {
     pub fn line_ends_at(&self, at: Timestamp) -> Option<Timestamp> {
         let snapshot = self.published.load();
         let waiting = snapshot.room.waiting_up_to(self.issued_in(&snapshot.room));
-        let moves = snapshot.room.settings.admits(at);
+        let moves = snapshot.room.admits(at);
         let seconds = u32::try_from(snapshot.estimated_wait_seconds(waiting)).unwrap_or(u32::MAX);
         (moves && waiting > 0).then(|| at.plus_seconds(seconds))
     }
@@ -255,7 +252,8 @@ impl LiveRoom {
             self.published.count(running);
         }
         let is_idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty() && step.paid.is_empty();
-        let has_news = step.issued > 0 || !step.shown_tokens.is_empty();
+        // The opening is stored also if no place can be admitted.
+        let has_news = step.issued > 0 || !step.shown_tokens.is_empty() || snapshot.room.opens_now(at);
         (!is_idle || has_news || admissible > 0).then_some(step)
     }
 

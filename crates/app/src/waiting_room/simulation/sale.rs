@@ -249,7 +249,8 @@ impl Sale {
         let instances = u64::try_from(self.room.instances.len()).unwrap();
         let live = &self.room.instances[usize::try_from(rolled % instances).unwrap()];
         match standing(live, &token, Purpose::Poll, at) {
-            Standing::Waiting { position, estimated_wait_seconds: told, poll_after_seconds, .. } => {
+            Standing::Early { position, estimated_wait_seconds: told, poll_after_seconds }
+            | Standing::Waiting { position, estimated_wait_seconds: told, poll_after_seconds } => {
                 if let Some((told_at, before)) = client.told {
                     self.report.compare(position, now, (told_at.millis_until(at), before), told);
                 }

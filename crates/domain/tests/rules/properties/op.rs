@@ -87,8 +87,15 @@ pub(super) enum Op {
 pub(super) const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
 
 /// So few counters, calls and seconds that every bound is met again and again.
-pub(super) const ROOM: Settings =
-    Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false, sale: NO_HOURS };
+pub(super) const ROOM: Settings = Settings {
+    max_active: 3,
+    admit_per_second: 2,
+    active_seconds: 5,
+    claim_seconds: 1,
+    paused: false,
+    sale: NO_HOURS,
+    early_from: None,
+};
 
 const NO_HOURS: Sale = Sale { closed: false, opens_at: None, closes_at: None };
 

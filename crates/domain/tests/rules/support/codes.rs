@@ -36,7 +36,12 @@ codes! {
     PerformanceNotFound => "performance-not-found",
     PerformanceAmbiguous => "performance-ambiguous",
     SaleClosed => "sale-closed",
-    SaleNotOpen { opens_at: Timestamp::default(), opens_in_seconds: 1 } => "sale-not-open",
+    SaleNotOpen {
+        opens_at: Timestamp::default(), early_from: None, as_of: Timestamp::default(), opens_in_seconds: 1
+    } => "sale-not-open",
+    EarlyHours { field: "earlyFrom" } => "invalid-request",
+    RoomInUse => "room-in-use",
+    SaleOpened => "sale-opened",
     SaleHours { field: "closesAt" } => "invalid-request",
     PerformanceCancelled => "performance-cancelled",
     PerformanceClosed => "performance-closed",

@@ -176,10 +176,11 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {
             format!("{code} {}, retry after {wait}", listed(seats))
         }
-        Refusal::SaleNotOpen { opens_at, opens_in_seconds } => {
-            format!("{code} until {}, in {opens_in_seconds}", seconds(*opens_at))
+        Refusal::SaleNotOpen { opens_at, early_from, opens_in_seconds, .. } => {
+            let early = early_from.map_or_else(String::new, |from| format!(", early from {}", seconds(from)));
+            format!("{code} until {}{early}, in {opens_in_seconds}", seconds(*opens_at))
         }
-        Refusal::SaleHours { field } => format!("{code} {field}"),
+        Refusal::SaleHours { field } | Refusal::EarlyHours { field } => format!("{code} {field}"),
         _ => code.to_owned(),
     }
 }

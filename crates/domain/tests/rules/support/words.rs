@@ -261,5 +261,6 @@ fn patch(line: &Line<'_>) -> Patch {
         active_seconds: number("turn"),
         claim_seconds: number("claim"),
         paused: line.option("paused").map(|word| word == "yes"),
+        early_from: line.option("early").map(|word| word.parse().ok().map(|at| START.plus_seconds(at))),
     }
 }

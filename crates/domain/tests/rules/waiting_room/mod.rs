@@ -5,6 +5,7 @@ mod blocks;
 mod configuring;
 mod crowds;
 mod draw;
+mod early;
 mod entering;
 mod leaving;
 mod line;
@@ -20,7 +21,8 @@ use crate::support::Stage;
 /// This many turns at once, this many admissions a second; a turn of 600 seconds, 60 to claim it.
 fn room(max_active: u32, admit_per_second: u32) -> Settings {
     let sale = Sale::default();
-    Settings { max_active, admit_per_second, active_seconds: 600, claim_seconds: 60, paused: false, sale }
+    let (paused, early_from) = (false, None);
+    Settings { max_active, admit_per_second, active_seconds: 600, claim_seconds: 60, paused, sale, early_from }
 }
 
 /// Plays a script before the concert `gala` with one counter.

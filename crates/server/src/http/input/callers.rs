@@ -241,7 +241,13 @@ impl FromRequestParts<App> for ActiveTurn {
 /// Whether a turn runs; one that waits is refused with its position.
 async fn is_active(room: &Arc<LiveRoom>, token: &Token, purpose: Purpose, app: &App) -> Result<bool, Problem> {
     let placement = app.rooms.placement(room, token, purpose).await?;
-    match placement.ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?.standing {
+    let placement = placement.ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
+    match placement.standing {
+        Standing::Early { position, poll_after_seconds, .. } => {
+            let seconds = u32::try_from(poll_after_seconds).unwrap_or(u32::MAX);
+            let problem = Problem::new(Code::QueueTokenWaiting).position(position).opens_at(placement.opens_at);
+            Err(problem.retry_after(seconds))
+        }
         Standing::Active { .. } => Ok(true),
         Standing::Expired => Ok(false),
         Standing::Waiting { position, poll_after_seconds, .. } => {

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use onsale_app::desk::Failure;
 use onsale_app::store::StoreError;
 use onsale_domain::Refusal;
+use onsale_domain::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -39,6 +40,8 @@ pub(crate) struct Problem {
     seats: Box<[i64]>,
     position: Option<u64>,
     opens_at: Option<Instant>,
+    early_from: Option<Instant>,
+    as_of: Option<Instant>,
     pub(crate) retry_after_seconds: Option<u32>,
     /// With a 401: what is wrong with the bearer of the request.
     bearer_error: Option<&'static str>,
@@ -74,10 +77,18 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     position: Option<u64>,
-    /// With `sale-not-open`: when the sale opens.
+    /// With `sale-not-open`, and with `queue-token-waiting` before the opening: when the sale opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
     opens_at: Option<Instant>,
+    /// With `sale-not-open`: from when on users may enter before the opening, if they may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    early_from: Option<Instant>,
+    /// With `sale-not-open`: the instant of the decision, by the clock of the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    as_of: Option<Instant>,
 }
 
 impl Problem {
@@ -96,6 +107,8 @@ impl Problem {
             seats: Box::default(),
             position: None,
             opens_at: None,
+            early_from: None,
+            as_of: None,
             retry_after_seconds,
             bearer_error: None,
             is_outdated: false,
@@ -122,6 +135,11 @@ impl Problem {
     pub(crate) fn challenge(mut self, error: &'static str) -> Self {
         self.bearer_error = Some(error);
         self.detail(error)
+    }
+
+    pub(crate) fn opens_at(mut self, opens_at: Option<Timestamp>) -> Self {
+        self.opens_at = opens_at.map(Instant);
+        self
     }
 
     pub(crate) fn position(mut self, position: u64) -> Self {
@@ -153,6 +171,8 @@ impl Problem {
             seats: &self.seats,
             position: self.position,
             opens_at: self.opens_at,
+            early_from: self.early_from,
+            as_of: self.as_of,
         }
     }
 
@@ -239,7 +259,9 @@ impl From<&Refusal> for Code {
             Refusal::PerformanceAmbiguous => Self::PerformanceAmbiguous,
             Refusal::SaleClosed => Self::SaleClosed,
             Refusal::SaleNotOpen { .. } => Self::SaleNotOpen,
-            Refusal::SaleHours { .. } => Self::InvalidRequest,
+            Refusal::SaleHours { .. } | Refusal::EarlyHours { .. } => Self::InvalidRequest,
+            Refusal::RoomInUse => Self::RoomInUse,
+            Refusal::SaleOpened => Self::SaleOpened,
             Refusal::PerformanceCancelled => Self::PerformanceCancelled,
             Refusal::PerformanceClosed => Self::PerformanceClosed,
             Refusal::SeatLimit => Self::SeatLimit,
@@ -261,9 +283,14 @@ impl From<&Refusal> for Problem {
         let problem = Self::new(Code::from(refusal));
         match refusal {
             Refusal::AmountOutOfRange => problem.amount("must be 1 to 10,000,000"),
-            Refusal::SaleNotOpen { opens_at, opens_in_seconds } => {
-                let problem = problem.retry_after(spread(*opens_in_seconds));
-                Self { opens_at: Some(Instant(*opens_at)), ..problem }
+            Refusal::SaleNotOpen { opens_at, early_from, as_of, opens_in_seconds } => {
+                // Not spread: a client that obeys must not stand behind one that tries again and again.
+                let problem = problem.retry_after((*opens_in_seconds).min(OPENING_SECONDS_MAX));
+                let (early_from, as_of) = (early_from.map(Instant), Some(Instant(*as_of)));
+                Self { early_from, as_of, ..problem.opens_at(Some(*opens_at)) }
+            }
+            Refusal::EarlyHours { field } => {
+                Self::invalid_field(field, "users may enter early only before an opening: earlyFrom < opensAt")
             }
             Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
             Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
@@ -284,14 +311,6 @@ impl From<&Refusal> for Problem {
 
 /// The longest `Retry-After` before a sale opens, in seconds.
 const OPENING_SECONDS_MAX: u32 = 3_600;
-
-/// When to try again before an opening, in seconds. Random, so that the visitors of one minute do not return in one second: up to
-/// a tenth later than the opening, or some time in the last half of the next hour if the opening is further away.
-fn spread(opens_in_seconds: u32) -> u32 {
-    let latest = opens_in_seconds.saturating_add(opens_in_seconds / 10 + 2).min(OPENING_SECONDS_MAX);
-    let earliest = opens_in_seconds.min(OPENING_SECONDS_MAX / 2);
-    rand::random_range(if latest < OPENING_SECONDS_MAX { opens_in_seconds } else { earliest }..=latest)
-}
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {

@@ -47,9 +47,11 @@ pub(crate) struct ConcertShown {
     sold_out: bool,
     /// A text for buyers; null if there is none.
     notice: Option<NoticeShown>,
-    /// No user enters, is admitted or holds seats before this instant; null for no bound.
+    /// No user is admitted or holds seats before this instant, and none enters but from `earlyFrom` on; null for no bound.
     opens_at: Option<Instant>,
-    /// The same from this instant on; null for no bound.
+    /// From this instant on users enter before `opensAt`; null if they may not.
+    early_from: Option<Instant>,
+    /// From this instant on no user enters, is admitted or holds seats; null for no bound.
     closes_at: Option<Instant>,
     /// The sale is closed. Lists for buyers show this also once `closesAt` is reached.
     closed: bool,
@@ -68,6 +70,7 @@ impl ConcertShown {
             sold_out: false,
             notice: concert.notice.clone().map(NoticeShown),
             opens_at: concert.sale.opens_at.map(Instant),
+            early_from: None,
             closes_at: concert.sale.closes_at.map(Instant),
             closed: concert.sale.closed,
             max_seats_per_user: concert.seats_per_user,
@@ -88,6 +91,7 @@ impl ConcertShown {
             sold_out: room.is_sold_out(now),
             notice: snapshot.announced.notice.clone().map(NoticeShown),
             opens_at: sale.opens_at.map(Instant),
+            early_from: snapshot.room.settings.early_from.map(Instant),
             closes_at: sale.closes_at.map(Instant),
             closed: sale.is_closed(now),
             ..shown
@@ -99,8 +103,14 @@ impl ConcertShown {
         let now = app.reader.now();
         let Some(programme) = app.catalogue.programme(concert.id) else { return Self::new(concert) };
         let room = app.rooms.get(concert.id);
+        let early_from = room.as_ref().and_then(|room| room.snapshot().room.settings.early_from);
         let sold_out = room.map_or_else(|| programme.is_over(now), |room| room.is_sold_out(now));
-        Self { sold_out, ..Self::of(&programme, concert) }
+        Self { sold_out, ..Self::of(&programme, concert) }.entered_from(early_from)
+    }
+
+    /// The same with this beginning of early entry.
+    pub(crate) fn entered_from(self, early_from: Option<Timestamp>) -> Self {
+        Self { early_from: early_from.map(Instant), ..self }
     }
 
     /// The concert, which may be newer than that of the programme, with the dates of the programme.
@@ -119,7 +129,7 @@ impl Sample for ConcertShown {
         json!({
             "concertId": sample::CONCERT, "title": "Night of the Locks", "venue": "Hall of Rows",
             "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false, "notice": null,
-            "opensAt": "2026-11-20T05:00:00.000Z", "closesAt": null, "closed": false, "maxSeatsPerUser": 4
+            "opensAt": "2026-11-20T05:00:00.000Z", "earlyFrom": "2026-11-20T04:30:00.000Z", "closesAt": null, "closed": false, "maxSeatsPerUser": 4
         })
     }
 }

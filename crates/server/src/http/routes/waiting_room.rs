@@ -36,11 +36,11 @@ pub(crate) struct QueuePlace {
     user_id: Id<UserId>,
     concert_id: Id<ConcertId>,
     pub(crate) status: TokenStatus,
-    /// 1 is the next to be admitted; null unless waiting.
+    /// 1 is the next to be admitted; null unless early or waiting.
     position: Option<u64>,
-    /// An estimate; null unless waiting.
+    /// An estimate; null unless early or waiting.
     estimated_wait_seconds: Option<u64>,
-    /// Seconds until the next poll; null unless waiting.
+    /// Seconds until the next poll; null unless early or waiting.
     poll_after_seconds: Option<u64>,
     issued_at: Instant,
     /// Until when the turn lasts, live holds counted; null unless active.
@@ -91,6 +91,8 @@ pub(crate) struct PlaceNews {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum TokenStatus {
+    /// In line before the opening of the sale. No place is admitted yet.
+    Early,
     /// In line.
     Waiting,
     /// Admitted, and the turn runs.
@@ -127,6 +129,12 @@ impl QueuePlace {
             notice: placement.notice.map(NoticeShown),
         };
         Ok(match placement.standing {
+            Standing::Early { position, estimated_wait_seconds, poll_after_seconds } => Self {
+                position: Some(position),
+                estimated_wait_seconds: Some(estimated_wait_seconds),
+                poll_after_seconds: Some(poll_after_seconds),
+                ..place(TokenStatus::Early)
+            },
             Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {
                 position: Some(position),
                 estimated_wait_seconds: Some(estimated_wait_seconds),
@@ -193,8 +201,8 @@ impl Output for Entered {
 ///
 /// One user has one place in a room: entering again returns the same token. Idempotent by itself; an `Idempotency-Key`
 /// is accepted and ignored. A user who enters again after the token has ended gets a new place at the end. A sale that is not
-/// open still returns the place that a user has. `sale-not-open` has the instant of the opening in `opensAt`, and a
-/// `Retry-After` of at most an hour that spreads the visitors.
+/// open still returns the place that a user has. From `earlyFrom` on users enter before the opening: status `EARLY`.
+/// `sale-not-open` has `earlyFrom` and `opensAt`, and a `Retry-After` of at most an hour that ends when users may enter.
 #[operation(tag = WaitingRoom, returns = "A new place", codes(ConcertNotFound, SaleClosed, SaleNotOpen))]
 pub(crate) async fn enter_queue(
     State(app): State<App>,

@@ -70,12 +70,15 @@ pub(crate) async fn create_concert(
     let room = Settings { sale, ..queue.unwrap_or_default().into_patch().apply(app.room) };
     let notice = notice.and_then(|NoticeField(notice)| notice);
     let create = Create { title: title.into(), venue: venue.into(), room, notice, seats_per_user };
-    app.decide_by_staff(&staff, create, &payload, |concert| Created(ConcertShown::new(concert))).await
+    app.decide_by_staff(&staff, create, &payload, move |concert| {
+        Created(ConcertShown::new(concert).entered_from(room.early_from))
+    })
+    .await
 }
 
 fn new_concert() -> Value {
     let mut concert = ConcertShown::sample();
-    for field in ["firstDate", "lastDate", "opensAt"] {
+    for field in ["firstDate", "lastDate", "opensAt", "earlyFrom"] {
         concert[field] = Value::Null;
     }
     concert

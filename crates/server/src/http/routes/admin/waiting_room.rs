@@ -14,7 +14,8 @@ use crate::http::input::{Body, Path, Payload, Query};
 use crate::http::openapi::Sample;
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Decided, OkJson};
-use crate::http::values::Count;
+use crate::http::routes::hours::InstantField;
+use crate::http::values::{Count, Instant};
 
 /// Settings of a waiting room. A missing field takes the server's default.
 #[derive(Body, Default, JsonSchema)]
@@ -25,6 +26,9 @@ pub(crate) struct QueueBody {
     admit_per_second: Option<Count<1, { Settings::RATE_MAX }>>,
     active_seconds: Option<Count<1, { Settings::ACTIVE_SECONDS_MAX }>>,
     claim_seconds: Option<Count<1, { Settings::CLAIM_SECONDS_MAX }>>,
+    /// From this instant on users enter before the sale opens; it is earlier than `opensAt`. Null for none. Fixed once it has
+    /// passed.
+    early_from: Option<InstantField>,
 }
 
 impl QueueBody {
@@ -35,6 +39,7 @@ impl QueueBody {
             active_seconds: self.active_seconds.map(|Count(seconds)| seconds),
             claim_seconds: self.claim_seconds.map(|Count(seconds)| seconds),
             paused: None,
+            early_from: self.early_from.map(|InstantField(from)| from),
         }
     }
 }
@@ -53,18 +58,23 @@ pub(crate) struct QueueSettings {
     claim_seconds: u32,
     /// Admission is stopped; entering, polling and leaving go on.
     paused: bool,
+    /// From this instant on users enter before the sale opens; null if they may not.
+    early_from: Option<Instant>,
 }
 
 impl QueueSettings {
     pub(crate) fn of(settings: &Settings) -> Self {
-        let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, .. } = *settings;
-        Self { max_active, admit_per_second, active_seconds, claim_seconds, paused }
+        let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, early_from, .. } =
+            *settings;
+        let early_from = early_from.map(Instant);
+        Self { max_active, admit_per_second, active_seconds, claim_seconds, paused, early_from }
     }
 }
 
 impl Sample for QueueSettings {
     fn sample() -> Value {
-        json!({"maxActive": 200, "admitPerSecond": 50, "activeSeconds": 600, "claimSeconds": 60, "paused": false})
+        json!({"maxActive": 200, "admitPerSecond": 50, "activeSeconds": 600, "claimSeconds": 60, "paused": false,
+            "earlyFrom": null})
     }
 }
 
@@ -124,8 +134,9 @@ impl Sample for QueuePatch {
 
 /// Change how a waiting room admits
 ///
-/// What is not named stays. `paused` stops admission only. Turns that run keep the time they were given.
-#[operation(tag = Administration, returns = "The settings from now on", codes(ConcertNotFound))]
+/// What is not named stays. `paused` stops admission only. Turns that run keep the time they were given. `earlyFrom` cannot
+/// change once it has passed: `room-in-use`.
+#[operation(tag = Administration, returns = "The settings from now on", codes(ConcertNotFound, RoomInUse))]
 pub(crate) async fn update_queue_settings(
     State(app): State<App>,
     staff: Staff<RunSale>,

@@ -63,7 +63,7 @@ fn members(value: &Value, path: &[String]) -> Vec<Member> {
 
 /// Values of other types than this one.
 fn other_types(member: &Member) -> Vec<Value> {
-    let null = if ["lecturer", "notice", "opensAt", "closesAt"].contains(&member.field().as_str()) {
+    let null = if ["lecturer", "notice", "opensAt", "closesAt", "earlyFrom"].contains(&member.field().as_str()) {
         vec![]
     } else {
         vec![Value::Null]
@@ -107,7 +107,7 @@ fn out_of_range(operation: &Operation, member: &Member) -> Vec<Value> {
         "role" => ["", "Owner", "root", "admin"].map(Value::from).to_vec(),
         "userId" => vec![json!(""), long(65), json!("a b"), json!("é"), json!("a.b"), json!("a\n"), json!("\u{0}")],
         "date" => ["", "today", "2026-02-30", "2026-13-01", "20260101", "2026-1-1"].map(Value::from).to_vec(),
-        "startsAt" | "opensAt" | "closesAt" => {
+        "startsAt" | "opensAt" | "closesAt" | "earlyFrom" => {
             ["", "soon", "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00"]
                 .map(Value::from)
                 .to_vec()

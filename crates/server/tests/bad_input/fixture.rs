@@ -54,6 +54,9 @@ impl Fixture {
         let sale = start(&[]).await;
         let document = sale.caller.get("/openapi.json").expect(200).await;
         let concert = sale.concert(&room(10)).await;
+        // Early entry needs an opening.
+        let hours = sale.caller.patch(&format!("/admin/concerts/{concert}")).json(&json!({"opensAt": OPENED_AT}));
+        sale.admin(hours).expect(200).await;
         let performance = sale.performance(&concert, &Value::Null).await;
         sale.charge("ada", 1_000_000).await;
         sale.charge("bob", 100_000).await;
@@ -133,7 +136,8 @@ impl Fixture {
     pub(crate) fn body(&self, operation: &Operation) -> Value {
         let names = &self.names;
         let starts_at = "2090-01-01T10:00:00Z";
-        let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7});
+        let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7,
+            "earlyFrom": "2019-01-01T10:00:00Z"});
         match operation.id.as_str() {
             "chargePoints" | "usePoints" => json!({"amount": 5}),
             "applyForLecture" => json!({"userId": "ada", "lectureId": names["lectureId"]}),

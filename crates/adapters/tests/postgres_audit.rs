@@ -131,6 +131,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE performances SET max_seats = 5", &["every performance has the hours"]),
     ("UPDATE rooms SET opens_at = 5", &["every room has the hours"]),
     ("UPDATE rooms SET closes_at = 5", &["every room has the hours"]),
+    ("UPDATE rooms SET opened_at = 5", &["every room has the hours"]),
     ("UPDATE concerts SET closes_at = 5", &["every performance has the hours", "every room has the hours"]),
     ("UPDATE performances SET open_payments = 3 WHERE performance_id = id(21)", &["counts its payments of which"]),
     // A cancellation that agrees with everything but its log entry, and then further errors of it.

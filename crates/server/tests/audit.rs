@@ -116,6 +116,7 @@ const BREAKS: &[Break] = &[
     broken("UPDATE concerts SET closed = 1", CHANGES, "$performance"),
     broken("UPDATE performances SET opens_at = 1 WHERE performance_id = $performance", CHANGES, "$performance"),
     broken("UPDATE rooms SET opens_at = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("UPDATE rooms SET opened_at = 1 WHERE concert_id = $line", CONCERTS, "$line"),
     broken("UPDATE concerts SET max_seats = 5 WHERE concert_id = $concert", STAFF, "$concert: maxSeatsPerUser"),
     broken("UPDATE performances SET held = held + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
     broken("UPDATE performances SET revenue = revenue + 1 WHERE performance_id = $performance", FIGURES, "$performance"),

@@ -67,8 +67,8 @@ async fn verify(launch: &Launch, draw: &Value, list: &str) -> (i32, String) {
 
 /// Runs the Python of the guide on the same files.
 fn verify_in_python(folder: &Path) -> i32 {
-    let run = std::process::Command::new("python3").arg(SCRIPT).args(["draw.json", "entries.csv"]);
-    let run = { run }.current_dir(folder).output().unwrap();
+    let mut python = std::process::Command::new("python3");
+    let run = python.arg(SCRIPT).args(["draw.json", "entries.csv"]).current_dir(folder).output().unwrap();
     assert!(!said(&run).contains("Traceback"), "{}", said(&run));
     run.status.code().unwrap()
 }

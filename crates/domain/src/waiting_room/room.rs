@@ -270,7 +270,9 @@ pub(super) fn admit_up_to(rows: &mut Rows, concert: ConcertId, limit: Option<u32
     if wanted == 0 {
         return;
     }
-    let active_until = at.plus_seconds(room.settings.active_seconds);
+    // Not before an opening that was stored by a clock a little ahead: holds are judged by when their turn began.
+    let admitted_at = room.opened_at.map_or(at, |opened_at| at.not_before(opened_at));
+    let active_until = admitted_at.plus_seconds(room.settings.active_seconds);
     let (mut served, issued) = (room.served, room.issued);
     let (named, gaps) = (room.blocks.epoch == 0, room.blocks.gaps.clone());
     let (mut called, mut skipped) = (Vec::new(), 0);
@@ -292,7 +294,7 @@ pub(super) fn admit_up_to(rows: &mut Rows, concert: ConcertId, limit: Option<u32
         }
     }
     for place in &called {
-        let turn = Turn { admitted_at: at, active_until, seen_at: at, claimed: false, named };
+        let turn = Turn { admitted_at, active_until, seen_at: admitted_at, claimed: false, named };
         rows.turns.put((concert, *place), turn);
         rows.ends.load((concert, *place), None);
     }

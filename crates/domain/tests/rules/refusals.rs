@@ -27,6 +27,15 @@ const PROVOCATIONS: [(&str, &str); 33] = [
     ("performance-ambiguous", "rich holds 1 in several => performance-ambiguous"),
     ("sale-closed", "gala closes => closed, -\nann enters => sale-closed"),
     ("sale-not-open", "gala sells from 9 => open from 9, -\nann enters => sale-not-open until 9, in 9"),
+    (
+        "room-in-use",
+        "gala sells from 90 => open from 90, -\ngala sets early 0 => set\ngala sets early 1 => room-in-use",
+    ),
+    (
+        "sale-opened",
+        "gala sells from 90 => open from 90, -\ngala sets early 0 => set\n90 gala sells from 99 => sale-opened",
+    ),
+    ("invalid-request", "gala sets early 5 => invalid-request earlyFrom"),
     ("invalid-request", "gala sells from 9 to 9 => invalid-request closesAt"),
     ("performance-cancelled", "eve drops => …\nrich holds 1 => performance-cancelled"),
     ("performance-closed", "100 rich holds 1 => performance-closed"),
@@ -92,7 +101,7 @@ fn a_key_keeps_no_refusal_that_may_change_for_the_same_request() {
     let not_kept = all_refusals().into_iter().filter(|refusal| !refusal.is_kept());
     let codes: Vec<&str> = not_kept.map(|refusal| code(&refusal)).collect();
     let early = ["amount-out-of-range", "lecture-not-open", "sale-closed", "sale-not-open"];
-    let fields = ["invalid-request", "invalid-request"];
+    let fields = ["invalid-request"; 3];
     let late = ["unavailable", "queue-token-expired", "admin-key-invalid"];
     assert_eq!(codes, [&early[..], &fields, &late].concat());
 }

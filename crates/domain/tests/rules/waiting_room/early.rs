@@ -74,9 +74,10 @@ fn a_clock_that_is_set_back_does_not_close_the_room() {
         60  cid enters => new place 3, waiting 3
         100 gala steps => turns ann bob, waiting cid
         99  ann leaves => left
-        99  cid is     => active until 699
+        99  cid is     => active until 700
         99  dan enters => new place 4, waiting 1
         99  bob holds 1 => held 1000 until 399
+        99  cid holds 2 => held 1000 until 399
         ",
     );
 }

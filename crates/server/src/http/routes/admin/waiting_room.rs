@@ -26,8 +26,8 @@ pub(crate) struct QueueBody {
     admit_per_second: Option<Count<1, { Settings::RATE_MAX }>>,
     active_seconds: Option<Count<1, { Settings::ACTIVE_SECONDS_MAX }>>,
     claim_seconds: Option<Count<1, { Settings::CLAIM_SECONDS_MAX }>>,
-    /// From this instant on users enter before the sale opens; it is earlier than `opensAt`. Null for none. Fixed once it has
-    /// passed.
+    /// From this instant on users enter before the sale opens; null for none. It is earlier than `opensAt`, and fixed once it
+    /// has passed.
     early_from: Option<InstantField>,
 }
 

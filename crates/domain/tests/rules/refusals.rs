@@ -8,7 +8,7 @@ use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 33] = [
+const PROVOCATIONS: [(&str, &str); 36] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),

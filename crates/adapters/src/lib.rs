@@ -9,4 +9,5 @@ mod private;
 pub mod redis;
 pub mod sqlite;
 mod stored;
+mod stored_draw;
 pub mod webhook;

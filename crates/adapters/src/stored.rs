@@ -118,6 +118,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("refunds", "payments", "payment_id"),
     Family { children: "refunded_seats", parents: "refunds", key: "refund_id", also: "reservation_id" },
     family("hold_extensions", "performances", "performance_id"),
+    family("draws", "rooms", "concert_id"),
     family("cancellations", "performances", "performance_id"),
     Family { children: "failed_refunds", parents: "payments", key: "payment_id", also: "reservation_id" },
 ];

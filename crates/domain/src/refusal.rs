@@ -54,6 +54,14 @@ pub enum Refusal {
     },
     /// Users may have entered already, and this change would break what the room promised them.
     RoomInUse,
+    /// The list of the draw has not closed, or the order is not drawn.
+    DrawNotClosed,
+    /// The draw names no beacon.
+    BeaconUnnamed,
+    /// The beacon has another value already.
+    BeaconSet,
+    /// The place of an entry is known only after the draw, and the request was read before it. The request has to be read again.
+    Drawn,
     /// The room is open, and users entered before: its opening stays.
     SaleOpened,
     /// The sale would close before it opens, or at that instant.
@@ -131,6 +139,8 @@ impl Refusal {
             Self::AmountOutOfRange
                 | Self::GradeUnknown { .. }
                 | Self::DateMoved
+                | Self::Drawn
+                | Self::DrawNotClosed
                 | Self::TokenExpired
                 | Self::SaleClosed
                 | Self::SaleNotOpen { .. }

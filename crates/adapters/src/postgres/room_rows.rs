@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use super::error::DbError;
 use super::values::{Sql, get, instant, number, optional_instant, small};
 use crate::stored::{blocks_from_bytes, window_from_bytes};
+use crate::stored_draw::list_from_bytes;
 
 /// The hours of a sale: from the column `closed`, and two columns from `opens` on.
 pub(super) fn read_sale(row: &Row, closed: usize, opens: usize) -> Sql<Sale> {
@@ -18,7 +19,7 @@ pub(super) fn read_sale(row: &Row, closed: usize, opens: usize) -> Sql<Sale> {
 }
 
 /// The number of columns of a room.
-pub(super) const ROOM_COLUMNS: usize = 21;
+pub(super) const ROOM_COLUMNS: usize = 23;
 
 pub(super) fn read_room(row: &Row) -> Sql<Room> {
     Ok(Room {
@@ -30,8 +31,12 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
             paused: get(row, 5)?,
             sale: read_sale(row, 14, 16)?,
             early_from: optional_instant(row, 19)?,
+            draw_at: optional_instant(row, 21)?,
         },
         opened_at: optional_instant(row, 20)?,
+        list: get::<Option<&[u8]>>(row, 22)?
+            .map(|bytes| list_from_bytes(bytes).ok_or(DbError::Broken("a list of a wrong length")))
+            .transpose()?,
         issued: number(row, 6)?,
         served: number(row, 7)?,
         given_up: number(row, 8)?,

@@ -38,6 +38,7 @@ pub(super) enum Kind {
     PaymentsOf,
     Refunds,
     Cancellations,
+    Draws,
     RefundsOf,
     PlacesOf,
     LapsedHolds,

@@ -15,7 +15,7 @@ use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
-    Shared, cancellation, charge, concert, concert_row, event, extension, held, idempotency, identity, lecture,
+    Shared, cancellation, charge, concert, concert_row, draw, event, extension, held, idempotency, identity, lecture,
     payment, positions, refund, staff, staff_session, waiting_room, wallet,
 };
 
@@ -55,6 +55,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     payment::WRITES,
     refund::WRITES,
     cancellation::WRITES,
+    draw::WRITES,
     event::WRITES,
 ];
 
@@ -281,6 +282,7 @@ async fn load(
     concert::load(&mut pipeline, keys);
     payment::load(&mut pipeline, keys);
     cancellation::load(&mut pipeline, keys);
+    draw::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
     pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
@@ -301,6 +303,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     lecture::save(pipeline, rows, &mut addresses.lectures);
     concert_row::save(pipeline, rows);
     waiting_room::save(pipeline, unit, &mut addresses.rooms);
+    draw::save(pipeline, rows);
     // Before the seats: the database refuses to free a sold seat without its refund.
     refund::save(pipeline, rows);
     concert::save(pipeline, rows, &mut addresses.performances);

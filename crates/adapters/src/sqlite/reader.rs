@@ -80,7 +80,7 @@ impl ReaderPool {
     ///
     /// # Errors
     /// `Unavailable` if 4,096 reads wait, after [`ReaderPool::stop`], or if the file cannot be read.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Sql<T> + Send + 'static,
     ) -> Result<T, StoreError> {

@@ -13,7 +13,7 @@ use rusqlite::hooks::Wal;
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, cancellation, charge, concert, concert_row, event, idempotency, lecture, payment, refund, staff,
+    Shared, cancellation, charge, concert, concert_row, draw, event, idempotency, lecture, payment, refund, staff,
     staff_session, waiting_room, wallet,
 };
 
@@ -134,6 +134,7 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     concert::load(db, keys, rows)?;
     payment::load(db, keys, rows)?;
     cancellation::load(db, keys, rows)?;
+    draw::load(db, keys, rows)?;
     // Last, under the write lock: deadlines are judged by a time at which no other unit can run.
     unit.at = now();
     Ok(unit)
@@ -149,6 +150,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     lecture::save(db, rows)?;
     concert_row::save(db, rows)?;
     waiting_room::save(db, rows)?;
+    draw::save(db, rows)?;
     // Before the seats: the file refuses to free a sold seat without its refund.
     refund::save(db, rows)?;
     concert::save(db, rows)?;

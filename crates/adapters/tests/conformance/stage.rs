@@ -36,6 +36,7 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
     paused: false,
     sale: Sale { closed: false, opens_at: None, closes_at: None },
     early_from: None,
+    draw_at: None,
 };
 
 /// Opens a lecture that starts in an hour.
@@ -52,7 +53,7 @@ pub(crate) async fn open_lecture(lane: &mut Lane, now: Timestamp, capacity: u32)
 /// Makes a concert with its room.
 pub(crate) async fn open_concert(lane: &mut Lane, room: Settings) -> ConcertId {
     let (title, venue, seats_per_user) = ("Gala".into(), "Hall".into(), concert::SEATS_PER_USER_DEFAULT);
-    match lane.done(concert::Create { title, venue, room, notice: None, seats_per_user }).await {
+    match lane.done(concert::Create { title, venue, room, seed: None, notice: None, seats_per_user }).await {
         Done::CreateConcert(concert) => concert.id,
         other => unreachable!("{other:?}"),
     }
@@ -79,7 +80,7 @@ pub(crate) async fn schedule(
 
 /// Enters a room, or finds the place that the user has.
 pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) -> Token {
-    match lane.done(waiting_room::Enter { concert, user: user.clone() }).await {
+    match lane.done(waiting_room::Enter { concert, user: user.clone(), ended: None }).await {
         Done::Enter(Entered { token, .. }) => token,
         other => unreachable!("{other:?}"),
     }

@@ -10,8 +10,8 @@ use onsale_domain::{Command, cancellation, lecture, payment, refund, waiting_roo
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, Applications, Cancellations, Concerts, Events, Extensions, FreedSeats, LectureHistory, Lectures,
-    Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds, Turns,
+    self, Accounts, Applications, Cancellations, Concerts, Draws, Events, Extensions, FreedSeats, LectureHistory,
+    Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds, Turns,
 };
 
 /// A command that the desk takes.
@@ -116,7 +116,7 @@ impl DeskCommand for lecture::RemoveApplication {
 }
 
 impl DeskCommand for concert::Create {
-    const TABLES: &'static [Table] = &[Concerts, Rooms];
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Draws];
 
     fn hot_row(&self) -> Option<u64> {
         None
@@ -132,7 +132,7 @@ impl DeskCommand for concert::Schedule {
 }
 
 impl DeskCommand for concert::Change {
-    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Events];
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Draws, Performances, Events];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))
@@ -296,8 +296,32 @@ impl DeskCommand for waiting_room::Step {
     }
 }
 
+impl DeskCommand for waiting_room::NoteList {
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::PutBeacon {
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::StoreDraw {
+    const TABLES: &'static [Table] = &[Rooms, Places, Turns, TurnEnds, Draws];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
 impl DeskCommand for waiting_room::Configure {
-    const TABLES: &'static [Table] = &[Rooms, Places];
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))

@@ -268,6 +268,9 @@ jobs! {
     Leave(onsale_domain::leaving::Leave),
     Step(waiting_room::Step),
     Configure(waiting_room::Configure),
+    NoteList(waiting_room::NoteList),
+    PutBeacon(waiting_room::PutBeacon),
+    StoreDraw(waiting_room::StoreDraw),
     HandOut(waiting_room::HandOut),
     CreateKey(staff::CreateKey),
     DeleteKey(staff::DeleteKey),
@@ -298,4 +301,5 @@ jobs! {
     AdjustmentByStaff(ByStaff<wallet::Adjust>),
     ExtensionByStaff(ByStaff<concert::Extend>),
     SettingsByStaff(ByStaff<waiting_room::Configure>),
+    BeaconByStaff(ByStaff<waiting_room::PutBeacon>),
 }

@@ -5,6 +5,7 @@
 
 mod availability;
 mod change;
+mod drawing;
 mod driver;
 mod estimate;
 mod follow;

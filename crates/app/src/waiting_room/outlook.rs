@@ -102,7 +102,9 @@ impl Forecaster {
     /// Measures a move of the room.
     pub(super) fn measure(&mut self, moved: &Move<'_>, at: Timestamp) {
         let ((before, line), (room, _)) = (moved.from, moved.to);
-        let called = line.users_up_to(room.served);
+        // The closing of a list passes its entries, and calls none.
+        let is_closing = before.list != room.list && before.list.is_none();
+        let called = if is_closing { 0 } else { line.users_up_to(room.served) };
         let ended = (called + u64::from(before.active)).saturating_sub(u64::from(room.active));
         let absent = moved.absent.min(ended);
         self.pace.measure(Change { active: before.active, called, ended, absent }, at);

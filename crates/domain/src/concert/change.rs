@@ -112,6 +112,9 @@ impl Command for Change {
     fn needs(&self, keys: &mut Keys) {
         keys.rooms.insert(self.concert);
         keys.concerts.insert(self.concert);
+        if self.opens_at.is_some() {
+            keys.draws.insert(self.concert);
+        }
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
@@ -123,6 +126,9 @@ impl Command for Change {
             return Err(Refusal::SaleHours { field });
         }
         rows.rooms.get(&self.concert).map_or(Ok(()), |room| room.judge_sale(&after.sale, cx.at))?;
+        if before.sale.opens_at != after.sale.opens_at {
+            waiting_room::judge_beacon(rows, self.concert, &after.sale)?;
+        }
         if after == before {
             return Ok(before);
         }

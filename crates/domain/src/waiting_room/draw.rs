@@ -123,14 +123,19 @@ impl DrawKey {
     ///
     /// Uses 8 bytes a token while it sorts, and returns 4 bytes a token.
     pub fn order(&self, tokens: &[TokenId]) -> Vec<u32> {
+        self.order_of(u32::try_from(tokens.len()).unwrap_or(u32::MAX), |index| tokens[index as usize])
+    }
+
+    /// As [`Self::order`], of this many tokens, which need not be in a slice.
+    pub fn order_of(&self, count: u32, token: impl Fn(u32) -> TokenId) -> Vec<u32> {
         // The first four bytes of a rank, then the index. Few ranks have the same first bytes, so those are computed again.
-        let short = |(index, token): (u32, &TokenId)| {
-            let [a, b, c, d, ..] = self.rank(*token).0;
+        let short = |index: u32| {
+            let [a, b, c, d, ..] = self.rank(token(index)).0;
             u64::from(u32::from_be_bytes([a, b, c, d])) << 32 | u64::from(index)
         };
-        let mut keys: Vec<u64> = (0..).zip(tokens).map(short).collect();
+        let mut keys: Vec<u64> = (0..count).map(short).collect();
         let whole = |key: u64| {
-            let token = tokens[index_of(key) as usize];
+            let token = token(index_of(key));
             (self.rank(token), token)
         };
         keys.sort_unstable_by(|a, b| {

@@ -7,17 +7,36 @@ use crate::Refusal;
 use crate::concert::Sale;
 use crate::time::Timestamp;
 
+/// The last time before a draw in which it does not move, in milliseconds.
+const DRAW_FIXED_MILLIS: i64 = 300_000;
+
 impl Settings {
-    /// Whether users may enter early only before an opening that is set.
+    /// Whether users may enter early only before an opening that is set, and a draw lies between both.
     pub fn is_sound(&self) -> bool {
-        self.early_from.is_none_or(|from| self.sale.opens_at.is_some_and(|opens_at| from < opens_at))
+        self.contradiction().is_none()
+    }
+
+    /// The name of the field, in requests about the room, that contradicts the others.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        let (Some(from), Some(opens_at)) = (self.early_from, self.sale.opens_at) else {
+            return match (self.early_from, self.draw_at) {
+                (Some(_), _) => Some("earlyFrom"),
+                (None, Some(_)) => Some("order"),
+                (None, None) => None,
+            };
+        };
+        if opens_at <= from {
+            return Some("earlyFrom");
+        }
+        self.draw_at.filter(|draw_at| *draw_at <= from || opens_at < *draw_at).map(|_| "drawAt")
     }
 }
 
 impl Room {
-    /// Whether the opening is reached or was reached before. True without an opening.
+    /// Whether the opening is reached or was reached before, and a draw is done. True without an opening.
     pub fn is_opened(&self, at: Timestamp) -> bool {
-        self.opened_at.is_some() || self.settings.sale.opens_at.is_none_or(|opens_at| opens_at <= at)
+        let is_reached = || self.settings.sale.opens_at.is_none_or(|opens_at| opens_at <= at);
+        self.opened_at.is_some() || (self.is_order_known() && is_reached())
     }
 
     /// Whether the next decision has to note the opening.
@@ -63,19 +82,34 @@ impl Room {
         self.issued.max(self.blocks.reserved_to) > 0
     }
 
-    /// Whether early entry may be changed.
+    /// Whether early entry and the order of places may be changed.
     ///
     /// # Errors
-    /// [`Refusal::EarlyHours`] if the new settings contradict each other, [`Refusal::RoomInUse`] once early entry has begun.
+    /// - [`Refusal::EarlyHours`] if the new settings contradict each other.
+    /// - [`Refusal::RoomInUse`] if early entry has begun and would change, if a place was handed out and the order would change,
+    ///   or if the draw would come sooner or is less than five minutes away.
     pub(super) fn judge_early(&self, new: &Settings, at: Timestamp) -> Result<(), Refusal> {
-        let before = self.settings.early_from;
-        if before == new.early_from {
+        let Settings { early_from, draw_at, .. } = self.settings;
+        if (early_from, draw_at) == (new.early_from, new.draw_at) {
             return Ok(());
         }
-        if !new.is_sound() {
-            return Err(Refusal::EarlyHours { field: "earlyFrom" });
+        if let Some(field) = new.contradiction() {
+            return Err(Refusal::EarlyHours { field });
         }
-        if before.is_some_and(|from| from <= at) { Err(Refusal::RoomInUse) } else { Ok(()) }
+        let is_early_fixed = early_from != new.early_from && early_from.is_some_and(|from| from <= at);
+        let is_draw_fixed = draw_at != new.draw_at && self.is_promised() && !self.may_move_draw(new.draw_at, at);
+        if is_early_fixed || is_draw_fixed { Err(Refusal::RoomInUse) } else { Ok(()) }
+    }
+
+    /// Whether the order of places is promised: a place may have been handed out, or the list has closed.
+    pub(super) fn is_promised(&self) -> bool {
+        self.may_be_in_use() || self.list.is_some()
+    }
+
+    /// Whether a promised draw may move to another instant: only later, and not in the last five minutes before it.
+    fn may_move_draw(&self, to: Option<Timestamp>, at: Timestamp) -> bool {
+        let moves_later = |(from, to): (Timestamp, Timestamp)| from < to && at.plus_millis(DRAW_FIXED_MILLIS) <= from;
+        self.list.is_none() && self.settings.draw_at.zip(to).is_some_and(moves_later)
     }
 
     /// Whether the hours of the sale may be changed. Users who entered early wait for the opening that the room promised.

@@ -2,9 +2,11 @@
 
 mod blocks;
 mod draw;
+mod drawing;
 mod early;
 mod end;
 mod line;
+mod list;
 mod room;
 mod step;
 mod token;
@@ -18,8 +20,12 @@ use crate::{Command, Context, Refusal};
 
 pub use blocks::{BlockState, Blocks, Gap, HandOut, Memory, Request};
 pub use draw::{Digest, DrawKey, ListHash, Places, Seed};
-pub(crate) use end::{Stage, end_and_admit, give_up, stage};
+pub(crate) use drawing::judge_beacon;
+pub use drawing::{Beacon, Draw, DrawChange, DrawPatch, Mark, NoteList, PutBeacon, StoreDraw};
+pub(crate) use end::{Stage, end_and_admit, give_up, leave_list, stage};
 pub use line::Line;
+pub(crate) use list::reach;
+pub use list::{List, Order};
 pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Turn};
 pub use step::Step;
 pub use token::Token;
@@ -33,6 +39,8 @@ pub struct Enter {
     pub concert: ConcertId,
     /// The user who enters.
     pub user: UserId,
+    /// An entry number of the user whose drawn place is over. The row of the entry does not show that.
+    pub ended: Option<u64>,
 }
 
 /// The place that a user has after entering.
@@ -44,13 +52,15 @@ pub struct Entered {
     pub is_new: bool,
 }
 
-/// Changes how a room admits. Returns the settings after the change.
+/// Changes how a room admits. Returns the room after the change.
 #[derive(Clone, Debug)]
 pub struct Configure {
     /// The concert of the room.
     pub concert: ConcertId,
     /// The settings to change.
     pub patch: Patch,
+    /// What to change of its draw.
+    pub draw: DrawPatch,
 }
 
 impl Command for Enter {
@@ -62,7 +72,7 @@ impl Command for Enter {
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
-        enter(self.concert, &self.user, rows, cx)
+        enter(self, rows, cx)
     }
 }
 
@@ -71,12 +81,20 @@ impl Command for Configure {
 
     fn needs(&self, keys: &mut Keys) {
         keys.rooms.insert(self.concert);
+        keys.draws.insert(self.concert);
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Settings, Refusal> {
         let room = rows.rooms.get(&self.concert).ok_or(Refusal::ConcertNotFound)?;
         let settings = self.patch.apply(room.settings);
+        if self.patch.draw_at.is_some() && settings.draw_at.is_none() {
+            return Err(Refusal::EarlyHours { field: "drawAt" });
+        }
+        let draw = drawing::changed(room, rows.draws.get(&self.concert), &settings, &self.draw, cx.at)?;
         room.judge_early(&settings, cx.at)?;
+        if let Some(draw) = draw {
+            rows.draws.put(self.concert, draw);
+        }
         room::change(rows, self.concert, cx.at, |room| room.settings = settings);
         Ok(settings)
     }
@@ -94,21 +112,28 @@ pub(crate) fn announce(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
 
 /// Sets when users may enter and are admitted. Another opening has not been reached, whatever the clock was.
 pub(crate) fn set_sale(rows: &mut Rows, concert: ConcertId, sale: Sale, at: Timestamp) {
+    let before = rows.rooms.get(&concert).map(|room| room.settings);
     room::change(rows, concert, at, |room| {
         if room.settings.sale.opens_at != sale.opens_at {
             room.opened_at = None;
         }
         room.settings.sale = sale;
     });
+    if let Some(before) = before {
+        drawing::record_sale(rows, concert, &before, at);
+    }
 }
 
-fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
+fn enter(command: &Enter, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
+    let Enter { concert, user, ended } = command;
+    let concert = *concert;
     let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
-    let served = room.served;
+    let (served, list) = (room.served, room.list);
     let entrant = (concert, user.clone());
     let over = rows.current_places.get(&entrant).copied();
     if let Some(number) = over {
-        let waits = number > served;
+        let is_entry = list.is_some_and(|list| list.is_entry(number));
+        let waits = if is_entry { *ended != Some(number) } else { number > served };
         // A user who was in line when the rows were loaded, and was admitted since, has no hold that was not loaded.
         rows.open_reservations.entry(entrant.clone()).or_default();
         let runs = || token::lasts_until(rows, (concert, number), user, cx.at).is_some_and(|until| cx.at < until);
@@ -125,6 +150,8 @@ fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_
         step::end_turn(rows, (concert, number), cx.at);
     }
 
+    // A user who enters at the closing is behind the list.
+    reach(rows, concert, cx.at);
     let number = room::hand_out(rows, concert, cx.at);
     let place = Place {
         user: user.clone(),

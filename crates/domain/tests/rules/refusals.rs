@@ -90,6 +90,7 @@ fn every_refusal_is_provoked() {
         stage().play(script);
     }
     let scripts = PROVOCATIONS.iter().map(|(code, _)| *code);
+    let scripts = scripts.chain(crate::waiting_room::PROVOKED_BY_DRAWS);
     let provoked: BTreeSet<&str> = scripts.chain(crate::staff::PROVOKED).collect();
     assert_eq!(provoked, all_refusals().iter().map(code).collect(), "each refusal has its provocation");
 }
@@ -101,7 +102,7 @@ fn a_key_keeps_no_refusal_that_may_change_for_the_same_request() {
     let not_kept = all_refusals().into_iter().filter(|refusal| !refusal.is_kept());
     let codes: Vec<&str> = not_kept.map(|refusal| code(&refusal)).collect();
     let early = ["amount-out-of-range", "lecture-not-open", "sale-closed", "sale-not-open"];
-    let fields = ["invalid-request"; 3];
+    let fields = ["invalid-request", "draw-not-closed", "unavailable", "invalid-request", "invalid-request"];
     let late = ["unavailable", "queue-token-expired", "admin-key-invalid"];
     assert_eq!(codes, [&early[..], &fields, &late].concat());
 }

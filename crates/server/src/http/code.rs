@@ -73,6 +73,9 @@ codes! {
     SaleClosed = CONFLICT, "sale-closed", "The sale of this concert is closed";
     SaleNotOpen = CONFLICT, "sale-not-open", "The sale of this concert is not open yet";
     RoomInUse = CONFLICT, "room-in-use", "Visitors may have entered already, so this can no longer change like that";
+    DrawNotClosed = CONFLICT, "draw-not-closed", "The list of this draw is not closed yet";
+    BeaconUnnamed = CONFLICT, "beacon-unnamed", "This draw names no beacon";
+    BeaconSet = CONFLICT, "beacon-set", "The beacon has another value already";
     SaleOpened = CONFLICT, "sale-opened", "The sale has opened for visitors who entered early, so its opening stays";
     PerformanceCancelled = CONFLICT, "performance-cancelled", "The performance is cancelled";
     PerformanceClosed = CONFLICT, "performance-closed", "The performance has started or is closed";

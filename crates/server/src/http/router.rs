@@ -9,7 +9,8 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, concert, desk, health, lecture, payment, refund, reservation, waiting_room, waiting_room_events, wallet,
+    admin, concert, desk, draw, health, lecture, payment, refund, reservation, waiting_room, waiting_room_events,
+    wallet,
 };
 use crate::pages;
 
@@ -53,6 +54,8 @@ pub(crate) fn routes() -> Routes {
         GET    "/concerts"                      concert::list_concerts;
         GET    "/concerts/{concertId}/dates"    concert::list_concert_dates;
         GET    "/concerts/{concertId}/seats"    concert::list_concert_seats;
+        GET    "/concerts/{concertId}/draw"     draw::get_draw;
+        GET    "/concerts/{concertId}/draw/entries" draw::list_draw_entries;
         POST   "/reservations"                  reservation::create_reservation;
         GET    "/reservations/{reservationId}"  reservation::get_reservation;
         DELETE "/reservations/{reservationId}"  reservation::release_reservation;
@@ -116,6 +119,7 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/users/{userId}"                       admin::user::get_user;
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;
+        PUT    "/admin/concerts/{concertId}/draw/beacon"  draw::put_beacon;
 
         // Administrators: the sale as of now
         GET    "/admin/live" admin::live::get_live_figures;

@@ -226,6 +226,7 @@ impl Settings {
                 paused: false,
                 sale: Sale::default(),
                 early_from: None,
+                draw_at: None,
             },
             limits: Limits::read(sources)?,
             keys_per_user: sources.parse("idempotency-keys-per-user", parse::between(0, 10_000_000))?,

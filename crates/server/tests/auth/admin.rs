@@ -72,7 +72,7 @@ async fn calls(sale: &Sale, Ids(ids): &Ids) -> Vec<Call> {
         }
     }
     calls.append(&mut last);
-    assert_eq!(calls.len(), 39, "as many as the contract has");
+    assert_eq!(calls.len(), 40, "as many as the contract has");
     calls
 }
 

@@ -137,7 +137,7 @@ impl Fixture {
         let names = &self.names;
         let starts_at = "2090-01-01T10:00:00Z";
         let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7,
-            "earlyFrom": "2019-01-01T10:00:00Z"});
+            "earlyFrom": "2019-01-01T10:00:00Z", "order": "draw", "drawAt": "2019-06-01T10:00:00Z"});
         match operation.id.as_str() {
             "chargePoints" | "usePoints" => json!({"amount": 5}),
             "applyForLecture" => json!({"userId": "ada", "lectureId": names["lectureId"]}),
@@ -156,6 +156,7 @@ impl Fixture {
                 all
             }
             "updateConcert" => concert(),
+            "putBeacon" => json!({"value": "3439d9"}),
             "createDeskSession" => json!({"key": ADMIN_KEY}),
             "createStaffKey" => json!({"name": "another key", "role": "door"}),
             "updatePerformance" => {
@@ -179,6 +180,8 @@ impl Fixture {
             "updateQueueSettings" => {
                 let mut all = queue;
                 all["paused"] = json!(false);
+                all["beaconName"] = json!("a public value");
+                all["beaconAt"] = json!("2019-07-01T10:00:00Z");
                 all
             }
             other => panic!("{other} is new: what is its body?"),

@@ -31,6 +31,8 @@ const CALLS: &str = "
     GET /concerts
     GET /concerts/{concertId}/dates
     GET /concerts/{concertId}/seats
+    GET /concerts/{concertId}/draw
+    GET /concerts/{concertId}/draw/entries
     POST /reservations
     GET /reservations/{reservationId}
     DELETE /reservations/{reservationId}
@@ -66,6 +68,7 @@ const CALLS: &str = "
     GET /admin/users/{userId}
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
+    PUT /admin/concerts/{concertId}/draw/beacon
     GET /admin/lectures
     GET /admin/lectures/{lectureId}
     PATCH /admin/lectures/{lectureId}
@@ -99,6 +102,9 @@ const REFUSALS: [(&str, &[&str]); 36] = [
     ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
     ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed", "409 sale-not-open"]),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
+    ("GET /concerts/{concertId}/draw", &["404 concert-not-found", "404 not-found"]),
+    ("GET /concerts/{concertId}/draw/entries", &["409 draw-not-closed", "429 too-many-requests"]),
+    ("PUT /admin/concerts/{concertId}/draw/beacon", &["409 draw-not-closed", "409 beacon-unnamed", "409 beacon-set"]),
     ("GET /concerts/{concertId}/dates", &TURN),
     ("GET /concerts/{concertId}/seats", &TURN),
     (

@@ -4,6 +4,7 @@
 
 mod admission;
 mod closing;
+mod drawing;
 mod early;
 mod entering;
 mod figures;

@@ -29,7 +29,7 @@ const ENTRIES: &str = "SELECT log_id, at, key_id, actor, action, subject, before
 const CONCERTS: &str =
     "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, concerts.closed, concerts.version,
         concerts.opens_at, concerts.closes_at, concerts.max_seats, max_active, admit_per_second, active_seconds,
-        claim_seconds, paused, rooms.closed, rooms.opens_at, rooms.closes_at, early_from
+        claim_seconds, paused, rooms.closed, rooms.opens_at, rooms.closes_at, early_from, draw_at
     FROM concerts JOIN rooms USING (concert_id) ORDER BY concert_id";
 
 const KEYS: &str = "SELECT key_id, name, role, hash, created_at, deleted_at FROM staff_keys ORDER BY key_id";
@@ -140,6 +140,7 @@ fn read_concert(row: &Row) -> Sql<(ConcertId, StaffSubject)> {
         paused: get(row, 15)?,
         sale: read_sale(row, 16, 17)?,
         early_from: optional_instant(row, 19)?,
+        draw_at: optional_instant(row, 20)?,
     };
     Ok((concert.id, StaffSubject::Concert(concert, settings)))
 }

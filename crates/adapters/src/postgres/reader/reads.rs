@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
-    Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
+    AppliedLecture, Attendee, Draws, EntryRow, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page,
+    PerformanceFigures, Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Performance, Reservation};
@@ -21,7 +21,7 @@ use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::Token;
+use onsale_domain::waiting_room::{Draw, List, Token};
 use onsale_domain::wallet::{Account, Entry};
 
 use super::{ATTEMPTS_MAX, PostgresReader};
@@ -29,8 +29,8 @@ use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
-    cancellation, concert_reads, event, export, extension, figures, idempotency, lecture_reads, payment, refund, staff,
-    staff_session, wallet,
+    cancellation, concert_reads, draw, event, export, extension, figures, idempotency, lecture_reads, payment, refund,
+    staff, staff_session, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -54,6 +54,7 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     payment::READS,
     refund::READS,
     cancellation::READS,
+    draw::READS,
     event::READS,
     event::LOG_READS,
     idempotency::READS,
@@ -315,5 +316,24 @@ impl Reader for PostgresReader {
 
     async fn last_events(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         query!(self, Events, |session| event::last(&session, limit))
+    }
+}
+
+#[async_trait]
+impl Draws for PostgresReader {
+    async fn draw(&self, concert: ConcertId) -> Result<Option<Draw>, StoreError> {
+        query!(self, Draws, |session| draw::one(&session, concert))
+    }
+
+    async fn draw_entries(&self, concert: ConcertId, list: List, page: Page<u64>) -> Result<Vec<EntryRow>, StoreError> {
+        query!(self, Draws, |session| draw::entries(&session, concert, list, page))
+    }
+
+    async fn drawn_order(&self, concert: ConcertId) -> Result<Option<Vec<u32>>, StoreError> {
+        query!(self, Draws, |session| draw::order(&session, concert))
+    }
+
+    async fn draw_entry_of(&self, concert: ConcertId, user: &UserId, list: List) -> Result<Option<Token>, StoreError> {
+        query!(self, Draws, |session| draw::entry_of(&session, concert, user, list))
     }
 }

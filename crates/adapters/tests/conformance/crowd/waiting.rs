@@ -108,8 +108,9 @@ async fn a_line_has_no_gap_and_each_user_once() {
     let mut crowd = Crowd::new().await;
     let room = Settings { max_active: 10, admit_per_second: 1_000, ..OPEN_DOORS };
     let concerts = [open_concert(crowd.lane(), room).await, open_concert(crowd.lane(), room).await];
-    let enter =
-        |user: &UserId| concerts.map(|concert| AnyCommand::from(waiting_room::Enter { concert, user: user.clone() }));
+    let enter = |user: &UserId| {
+        concerts.map(|concert| AnyCommand::from(waiting_room::Enter { concert, user: user.clone(), ended: None }))
+    };
     let commands: Vec<AnyCommand> = users(150).iter().flat_map(enter).collect();
     let batches = crowd.shuffled(&commands, 15);
     let outcomes = crowd.run(batches).await;

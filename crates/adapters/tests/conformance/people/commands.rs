@@ -75,7 +75,8 @@ impl People {
             206..208 => Some(self.offer()),
             _ => None,
         };
-        command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user() }.into())
+        command
+            .unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user(), ended: None }.into())
     }
 
     fn amount(&mut self) -> i64 {
@@ -125,9 +126,11 @@ impl People {
             paused: false,
             sale,
             early_from,
+            draw_at: None,
         };
         let seats_per_user = 1 + u32::try_from(self.dice.below(5)).unwrap_or(0);
-        concert::Create { title: self.text(), venue: self.text(), room, notice: None, seats_per_user }.into()
+        concert::Create { title: self.text(), venue: self.text(), room, seed: None, notice: None, seats_per_user }
+            .into()
     }
 
     /// Hours that leave the sale open nine times in ten.
@@ -363,7 +366,8 @@ impl People {
             claim_seconds: maybe(2, 7),
             paused: maybe(0, 5).map(|chance| chance == 0),
             early_from,
+            ..Patch::default()
         };
-        waiting_room::Configure { concert: self.concert(), patch }.into()
+        waiting_room::Configure { concert: self.concert(), patch, draw: waiting_room::DrawPatch::default() }.into()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use onsale_domain::Refusal;
 use onsale_domain::ids::{ConcertId, UserId};
-use onsale_domain::waiting_room::{self as rules, Enter, Step, Token};
+use onsale_domain::waiting_room::{self as rules, Enter, Room, Step, Token};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
@@ -131,6 +131,14 @@ impl RedisHome {
 #[async_trait]
 impl Home for RedisHome {
     async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
+        let Room { list, settings, .. } = room.snapshot().room.clone();
+        if settings.draw_at.is_some() && list.is_none() {
+            // Each entry of a draw is a row before it is answered, so that Redis cannot change the list.
+            return self.desk.submit(Enter { concert: room.concert(), user, ended: None }).await;
+        }
+        if let Some((token, true)) = self.rooms.entry_in(room, &user).await.map_err(unavailable)? {
+            return Ok(Ok(rules::Entered { token, is_new: false }));
+        }
         if let Err(refusal) = self.judge_sale(room).await {
             return self.find_in(room, user, refusal).await;
         }

@@ -128,7 +128,7 @@ fn an_early_place_waits_for_an_opening_that_a_step_stores() {
             live.placement(&token(2), Purpose::Poll, instants).map(|placement| placement.standing)
         };
         let before = AT.plus_millis(9_999);
-        assert!(matches!(standing(before), Ok(Standing::Early { position: 2, .. })), "{:?}", standing(before));
+        assert!(matches!(standing(before), Ok(Standing::Early { position: Some(2), .. })), "{:?}", standing(before));
         assert!(live.next_step(before).is_none());
         let at = AT.plus_seconds(10);
         assert!(live.next_step(at).is_some(), "also during a pause");

@@ -95,6 +95,7 @@ pub(super) const ROOM: Settings = Settings {
     paused: false,
     sale: NO_HOURS,
     early_from: None,
+    draw_at: None,
 };
 
 const NO_HOURS: Sale = Sale { closed: false, opens_at: None, closes_at: None };
@@ -241,7 +242,7 @@ impl People {
     fn room_command(&self, op: &Op, tables: &Tables) -> Option<AnyCommand> {
         Some(match op {
             Op::Enter(user, room) => {
-                waiting_room::Enter { concert: *pick(&self.concerts, *room), user: name(*user) }.into()
+                waiting_room::Enter { concert: *pick(&self.concerts, *room), user: name(*user), ended: None }.into()
             }
             Op::Leave(token) => onsale_domain::leaving::Leave(self.token(*token)?).into(),
             Op::Step { room, seen, claimed, due } => {
@@ -256,9 +257,12 @@ impl People {
                 let (claimed, due) = (chosen(*claimed).collect(), chosen(*due).collect());
                 Step { seen, claimed, due, ..Step::of(concert) }.into()
             }
-            Op::Configure(room, patch) => {
-                waiting_room::Configure { concert: *pick(&self.concerts, *room), patch: *patch }.into()
+            Op::Configure(room, patch) => waiting_room::Configure {
+                concert: *pick(&self.concerts, *room),
+                patch: *patch,
+                draw: waiting_room::DrawPatch::default(),
             }
+            .into(),
             _ => return None,
         })
     }

@@ -59,6 +59,9 @@ impl Stage {
                 format!("epoch {}, {issued} of {}", blocks.epoch, blocks.reserved_to)
             }
             Ok(Done::Configure(_)) => "set".to_owned(),
+            Ok(Done::NoteList(())) => "noted".to_owned(),
+            Ok(Done::PutBeacon(_)) => "put".to_owned(),
+            Ok(Done::StoreDraw(is_stored)) => if *is_stored { "drawn" } else { "as before" }.to_owned(),
             Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
             Ok(Done::ChangeConcert(concert)) => {
                 let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());

@@ -21,7 +21,7 @@ use onsale_domain::cancellation::{self, Cancelled};
 use onsale_domain::concert::{self, Hold, Notice, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::refund::{self, Policy, Rule};
-use onsale_domain::waiting_room::{self, Patch, Step};
+use onsale_domain::waiting_room::{self, Order, Patch, Step};
 use onsale_domain::{lecture, payment, wallet};
 
 use super::cancelled::report;
@@ -154,11 +154,16 @@ impl Stage {
             "blocks" | "unblocks" | "moves" | "prices" | "adds" | "fills" => self.offer_command(line),
             "enters" => {
                 let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
-                waiting_room::Enter { concert, user: Self::user(line.actor) }.into()
+                waiting_room::Enter { concert, user: Self::user(line.actor), ended: None }.into()
             }
             "leaves" => onsale_domain::leaving::Leave(self.token(line.actor)).into(),
             "steps" | "admits" | "ends" => self.step(line).into(),
-            "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
+            "sets" => waiting_room::Configure {
+                concert: self.concert_of(line.actor),
+                patch: patch(line),
+                draw: waiting_room::DrawPatch::default(),
+            }
+            .into(),
             verb => unreachable!("no script has the verb {verb}"),
         }
     }
@@ -262,5 +267,7 @@ fn patch(line: &Line<'_>) -> Patch {
         claim_seconds: number("claim"),
         paused: line.option("paused").map(|word| word == "yes"),
         early_from: line.option("early").map(|word| word.parse().ok().map(|at| START.plus_seconds(at))),
+        order: line.option("order").map(|word| if word == "draw" { Order::Draw } else { Order::Arrival }),
+        draw_at: line.option("draws").and_then(|word| word.parse().ok()).map(|at| START.plus_seconds(at)),
     }
 }

@@ -161,7 +161,7 @@ fn an_opening_that_no_user_waited_for_moves_at_will() {
 fn early_entry_needs_an_opening_after_it() {
     let create = |settings: Settings| {
         let (title, venue, seats_per_user) = ("ball".into(), "hall".into(), 4);
-        let create = concert::Create { title, venue, room: settings, notice: None, seats_per_user };
+        let create = concert::Create { title, venue, room: settings, seed: None, notice: None, seats_per_user };
         World::new().one(AnyCommand::from(create)).err()
     };
     let (from, opens_at) = (early().early_from, early().sale.opens_at);

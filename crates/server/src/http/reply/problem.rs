@@ -142,6 +142,11 @@ impl Problem {
         self
     }
 
+    pub(crate) fn early_position(mut self, position: Option<u64>) -> Self {
+        self.position = position;
+        self
+    }
+
     pub(crate) fn position(mut self, position: u64) -> Self {
         self.position = Some(position);
         self
@@ -261,6 +266,11 @@ impl From<&Refusal> for Code {
             Refusal::SaleNotOpen { .. } => Self::SaleNotOpen,
             Refusal::SaleHours { .. } | Refusal::EarlyHours { .. } => Self::InvalidRequest,
             Refusal::RoomInUse => Self::RoomInUse,
+            Refusal::DrawNotClosed => Self::DrawNotClosed,
+            Refusal::BeaconUnnamed => Self::BeaconUnnamed,
+            Refusal::BeaconSet => Self::BeaconSet,
+            // The handler has read the token before the draw. The client sends the request again.
+            Refusal::Drawn => Self::Unavailable,
             Refusal::SaleOpened => Self::SaleOpened,
             Refusal::PerformanceCancelled => Self::PerformanceCancelled,
             Refusal::PerformanceClosed => Self::PerformanceClosed,
@@ -289,9 +299,10 @@ impl From<&Refusal> for Problem {
                 let (early_from, as_of) = (early_from.map(Instant), Some(Instant(*as_of)));
                 Self { early_from, as_of, ..problem.opens_at(Some(*opens_at)) }
             }
-            Refusal::EarlyHours { field } => {
-                Self::invalid_field(field, "users may enter early only before an opening: earlyFrom < opensAt")
-            }
+            Refusal::EarlyHours { field } => Self::invalid_field(
+                field,
+                "contradicts another field: earlyFrom < drawAt ≤ opensAt, and drawAt + 10 s ≤ beaconAt ≤ opensAt",
+            ),
             Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
             Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
             Refusal::SeatUnknown { seats } => Self { seats: seats.as_slice().into(), ..problem },

@@ -5,6 +5,7 @@
 pub(crate) mod admin;
 pub(crate) mod concert;
 pub(crate) mod desk;
+pub(crate) mod draw;
 pub(crate) mod health;
 pub(crate) mod hours;
 pub(crate) mod lecture;

@@ -36,7 +36,7 @@ pub(crate) struct QueuePlace {
     user_id: Id<UserId>,
     concert_id: Id<ConcertId>,
     pub(crate) status: TokenStatus,
-    /// 1 is the next to be admitted; null unless early or waiting.
+    /// 1 is the next to be admitted; null unless early or waiting, and before a draw.
     position: Option<u64>,
     /// An estimate; null unless early or waiting.
     estimated_wait_seconds: Option<u64>,
@@ -53,6 +53,8 @@ pub(crate) struct QueuePlace {
     paused: bool,
     /// Before this instant no user is admitted or takes a hold; `estimatedWaitSeconds` counts it in. Null for no bound.
     opens_at: Option<Instant>,
+    /// When the list of a draw closes; null if places follow the order of arrival.
+    draw_at: Option<Instant>,
     /// From this instant on the sale is closed; null for no bound.
     closes_at: Option<Instant>,
     /// The sale is closed: no user enters, is admitted or takes a hold. Places stay, and live holds can be paid.
@@ -68,7 +70,7 @@ impl Sample for QueuePlace {
             "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4, "pollAfterSeconds": 1,
             "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "asOf": "2026-11-22T11:12:13.460Z",
             "soldOut": false, "paused": false,
-            "opensAt": "2026-11-22T11:00:00.000Z", "closesAt": null,
+            "opensAt": "2026-11-22T11:00:00.000Z", "drawAt": null, "closesAt": null,
             "closed": false, "notice": {"ko": "결제 시간을 10분 연장했습니다.", "en": "You have 10 more minutes to pay."}
         })
     }
@@ -83,7 +85,7 @@ pub(crate) struct PlaceNews {
     pub(crate) sold_out: bool,
     pub(crate) paused: bool,
     pub(crate) closed: bool,
-    pub(crate) hours: [Option<Timestamp>; 2],
+    pub(crate) hours: [Option<Timestamp>; 3],
     pub(crate) notice: Option<NoticeShown>,
 }
 
@@ -124,14 +126,15 @@ impl QueuePlace {
             sold_out: placement.is_sold_out,
             paused: placement.is_paused,
             opens_at: placement.opens_at.map(Instant),
+            draw_at: placement.draw_at.map(Instant),
             closes_at: placement.closes_at.map(Instant),
             closed: placement.is_closed,
             notice: placement.notice.map(NoticeShown),
         };
         Ok(match placement.standing {
             Standing::Early { position, estimated_wait_seconds, poll_after_seconds } => Self {
-                position: Some(position),
-                estimated_wait_seconds: Some(estimated_wait_seconds),
+                position,
+                estimated_wait_seconds,
                 poll_after_seconds: Some(poll_after_seconds),
                 ..place(TokenStatus::Early)
             },
@@ -150,7 +153,7 @@ impl QueuePlace {
     pub(crate) fn news(&self) -> PlaceNews {
         let Self { status, position, sold_out, paused, closed, .. } = *self;
         let active_until = self.active_until.map(|Instant(until)| until);
-        let hours = [self.opens_at, self.closes_at].map(|bound| bound.map(|Instant(at)| at));
+        let hours = [self.opens_at, self.closes_at, self.draw_at].map(|bound| bound.map(|Instant(at)| at));
         PlaceNews { status, position, active_until, sold_out, paused, closed, hours, notice: self.notice.clone() }
     }
 

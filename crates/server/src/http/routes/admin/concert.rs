@@ -9,7 +9,7 @@ use onsale_domain::concert::{
 };
 use onsale_domain::ids::ConcertId;
 use onsale_domain::refund::Policy;
-use onsale_domain::waiting_room::Settings;
+use onsale_domain::waiting_room::{Seed, Settings};
 use onsale_macros::operation;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -67,13 +67,16 @@ pub(crate) async fn create_concert(
     let ConcertBody { title: Name(title), venue: Name(venue), queue, notice, opens_at, closes_at, closed, .. } = body;
     let at = |field: Option<InstantField>| field.and_then(|InstantField(at)| at);
     let sale = Sale { closed: closed.unwrap_or(false), opens_at: at(opens_at), closes_at: at(closes_at) };
-    let room = Settings { sale, ..queue.unwrap_or_default().into_patch().apply(app.room) };
+    let patch = queue.unwrap_or_default().into_patch();
+    let room = patch.ordered(Settings { sale, ..patch.apply(app.room) });
+    if patch.draw_at.is_some() && room.draw_at.is_none() {
+        return Err(Problem::invalid_field("queue.drawAt", "only with the order draw"));
+    }
+    let seed = room.draw_at.map(|_| Seed::new(rand::random()));
     let notice = notice.and_then(|NoticeField(notice)| notice);
-    let create = Create { title: title.into(), venue: venue.into(), room, notice, seats_per_user };
-    app.decide_by_staff(&staff, create, &payload, move |concert| {
-        Created(ConcertShown::new(concert).entered_from(room.early_from))
-    })
-    .await
+    let create = Create { title: title.into(), venue: venue.into(), room, seed, notice, seats_per_user };
+    app.decide_by_staff(&staff, create, &payload, move |concert| Created(ConcertShown::new(concert).with_entry(&room)))
+        .await
 }
 
 fn new_concert() -> Value {

@@ -19,8 +19,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     while let Some(row) = rooms.recv().await {
         let row = row?;
         let (concert, issued) = (row.concert, row.room.issued);
-        // A place that Redis handed out gets a row when it is admitted or given up.
-        let beside = row.room.blocks.epoch > 0;
+        // A place that Redis handed out, or that was drawn, gets a row when its turn is named or it is given up.
+        let beside = row.room.blocks.epoch > 0 || row.room.list.is_some();
         let highest = row.highest_place.max(row.dropped_to);
         let all = row.places + row.dropped_to == issued && highest == issued;
         let some = row.places + row.dropped_to <= highest;

@@ -78,7 +78,7 @@ const ONLY_POSTGRES: [(&str, &[&str]); 7] = [
     ("instance_figures", &["instance_id", "seen_at", "viewed_at", "figures"]),
     ("performances", &["known_version", "written_version"]),
     ("places", &["given_up_version"]),
-    ("rooms", &["written_version"]),
+    ("rooms", &["drawn_version", "written_version"]),
     ("turns", &["settled_at", "version"]),
 ];
 const ONLY_SQLITE: [(&str, &[&str]); 1] = [("kept_answers", &["position"])];

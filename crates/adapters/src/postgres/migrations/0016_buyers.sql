@@ -13,6 +13,11 @@ ALTER TABLE rooms ADD COLUMN opened_at bigint;
 ALTER TABLE rooms ADD COLUMN draw_at bigint CHECK (draw_at > early_from AND draw_at <= opens_at);
 -- The list from its closing on, 40 bytes: closing, entries, last entry number, users who left since, draw (0 before it).
 ALTER TABLE rooms ADD COLUMN list bytea CHECK (octet_length(list) = 40);
+-- A server of schema 15 would admit entry numbers in order of arrival. It writes a new version of a room and leaves this column as
+-- it is, and the constraint refuses that in a room whose order is drawn.
+ALTER TABLE rooms ADD COLUMN drawn_version bigint;
+ALTER TABLE rooms ADD CONSTRAINT servers_of_schema_15_cannot_draw
+    CHECK (draw_at IS NULL OR coalesce(drawn_version, -1) = version);
 
 -- One row for each room whose order is or was a draw.
 CREATE TABLE draws (

@@ -44,7 +44,7 @@ pub(crate) enum DrawState {
     Drawn,
 }
 
-/// A draw, as anybody may read it.
+/// A draw, as it is public.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Draw")]
 #[serde(rename_all = "camelCase")]

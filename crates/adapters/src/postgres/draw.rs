@@ -41,7 +41,8 @@ const NUMBER_AT: &str = "SELECT substr(drawn_order, $2::integer, 4) FROM draws W
 #[cfg(test)]
 pub(super) const READS: &[&str] = &[ENTRIES, DRAWN, ENTRY_OF, NUMBER_AT];
 
-fn read(row: &Row) -> Sql<(ConcertId, Draw)> {
+/// A record from the first seven columns.
+pub(super) fn read(row: &Row) -> Sql<(ConcertId, Draw)> {
     let seed = seed_from_bytes(get(row, 1)?).ok_or(DbError::Broken("a seed of a wrong length"))?;
     let hash = get::<Option<&[u8]>>(row, 5)?;
     let hash = hash.map(|bytes| digest_from_bytes(bytes).ok_or(DbError::Broken("a hash of a wrong length")));

@@ -1,6 +1,7 @@
 //! Records of draws, their lists and their orders.
 
 use async_trait::async_trait;
+use onsale_app::audit::source::DrawRow;
 use onsale_app::store::{Draws, EntryRow, Page, StoreError};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::rows::{Keys, Rows};
@@ -10,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::reader::ReaderPool;
 use super::values::{Sql, broken, instant, optional_instant, user, uuid};
+use super::waiting_room;
 use crate::stored_draw::{
     beacon_of, changes_from_text, changes_to_text, digest_from_bytes, order_from_bytes, order_to_bytes, seed_from_bytes,
 };
@@ -121,6 +123,21 @@ fn entry_of(db: &Connection, concert: ConcertId, of: &UserId, list: List) -> Sql
         place = number.into();
     }
     Ok(Some(Token { id, concert, user: of.clone(), place, issued_at }))
+}
+
+/// A draw with its list and its order, for the audit.
+pub(super) fn audited(db: &Connection, concert: ConcertId) -> Sql<Option<DrawRow>> {
+    let (Some(draw), Some(room)) = (one(db, concert)?, waiting_room::room(db, concert)?) else { return Ok(None) };
+    let dropped_to = db
+        .prepare_cached("SELECT places_dropped_to FROM rooms WHERE concert_id = ?1")?
+        .query_row([concert.uuid().as_bytes()], |row| row.get(0))?;
+    let listed = match room.list {
+        Some(list) => entries(db, concert, list, Page { after: None, limit: usize::MAX >> 1 })?,
+        None => Vec::new(),
+    };
+    let entry = |row: EntryRow| Some((row.token.id, u32::try_from(row.token.place).ok()?));
+    let entries = listed.into_iter().filter_map(entry).collect();
+    Ok(Some(DrawRow { concert, list: room.list, dropped_to, draw, order: order(db, concert)?, entries }))
 }
 
 #[async_trait]

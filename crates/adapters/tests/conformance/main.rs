@@ -14,6 +14,7 @@ mod constraints;
 mod copies;
 mod crowd;
 mod differential;
+mod draws;
 mod excess;
 mod extensions;
 mod figures;

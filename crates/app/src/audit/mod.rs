@@ -3,6 +3,7 @@
 
 mod cancellation;
 mod change;
+mod draw;
 mod event;
 mod family;
 mod lecture;
@@ -71,6 +72,7 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.extend(payment::check(source, forgotten).await?);
     findings.push(refund::check(source, forgotten).await?);
     findings.extend(room::check(source, forgotten).await?);
+    findings.push(draw::check(source).await?);
     findings.push(change::extensions(source, forgotten).await?);
     findings.extend(family::check(source).await?);
     findings.extend(event::check(source).await?);

@@ -9,6 +9,7 @@
 
 mod concert;
 mod cursor;
+mod draw;
 mod event;
 mod family;
 mod lecture;
@@ -25,8 +26,8 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
-    AuditSource, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow,
-    RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    AuditSource, DrawRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
+    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::time::Timestamp;
@@ -121,6 +122,10 @@ impl AuditSource for PostgresAudit {
 
     fn rooms(&self) -> Rows<RoomRow> {
         self.stream(room::rooms)
+    }
+
+    fn draws(&self) -> Rows<DrawRow> {
+        self.stream(draw::draws)
     }
 
     fn families(&self) -> Rows<FamilyRow> {

@@ -181,7 +181,9 @@ fn drawn_before_the_opening_the_room_still_waits_for_it() {
 #[test]
 fn the_same_list_is_drawn_alike_and_stored_once() {
     let mut room = DrawRoom::new();
-    ["ann", "bob", "cid", "dan"].map(|user| room.at(60).enter(user));
+    for user in ["ann", "bob", "cid", "dan"] {
+        room.at(60).enter(user);
+    }
     room.at(90).step();
     let (one, other) = (room.computed(None), room.computed(None));
     assert_eq!(one.order, other.order);

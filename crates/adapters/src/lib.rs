@@ -10,5 +10,6 @@ mod private;
 pub mod redis;
 pub mod sqlite;
 mod stored;
+mod stored_draw;
 mod stored_layout;
 pub mod webhook;

@@ -180,6 +180,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("void_tickets", "payments", "payment_id"),
     family("check_ins", "performances", "performance_id"),
     family("hold_extensions", "performances", "performance_id"),
+    family("draws", "rooms", "concert_id"),
     family("cancellations", "performances", "performance_id"),
     family("codes", "concerts", "concert_id"),
     family("code_uses", "reservations", "reservation_id"),

@@ -45,13 +45,34 @@ pub enum Refusal {
     PerformanceAmbiguous,
     /// The sale of the concert is closed.
     SaleClosed,
-    /// The sale of the concert is not open yet.
+    /// The sale of the concert is not open yet, and neither is its early entry.
     SaleNotOpen {
         /// The instant of the opening.
         opens_at: Timestamp,
-        /// Seconds until then, rounded up, at least 1.
+        /// From when on users may enter before the opening; `None` if they may not.
+        early_from: Option<Timestamp>,
+        /// The instant of the decision.
+        as_of: Timestamp,
+        /// Seconds until the request can succeed, rounded up, at least 1.
         opens_in_seconds: u32,
     },
+    /// Users would enter early without an opening, or not before it.
+    EarlyHours {
+        /// The name of the field in the request: `queue.earlyFrom`, `earlyFrom` or `opensAt`.
+        field: &'static str,
+    },
+    /// Users may have entered already, and this change would break what the room promised them.
+    RoomInUse,
+    /// The list of the draw has not closed, or the order is not drawn.
+    DrawNotClosed,
+    /// The draw names no beacon.
+    BeaconUnnamed,
+    /// The beacon has another value already.
+    BeaconSet,
+    /// The place of an entry is known only after the draw, and the request was read before it. The request has to be read again.
+    Drawn,
+    /// The room is open, and users entered before: its opening stays.
+    SaleOpened,
     /// The sale would close, or its presale would end, before the sale opens or at that instant.
     SaleHours {
         /// The name of the field in the request: `opensAt`, `closesAt` or `codesUntil`.
@@ -178,10 +199,13 @@ impl Refusal {
                 | Self::GradeUnknown { .. }
                 | Self::Misplaced { .. }
                 | Self::DateMoved
+                | Self::Drawn
+                | Self::DrawNotClosed
                 | Self::TokenExpired
                 | Self::SaleClosed
                 | Self::SaleNotOpen { .. }
                 | Self::SaleHours { .. }
+                | Self::EarlyHours { .. }
                 | Self::CodeRequired { .. }
                 | Self::CodeInvalid
                 | Self::LectureNotOpen { .. }

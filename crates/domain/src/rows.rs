@@ -17,7 +17,7 @@ use crate::staff::{self, LogEntry};
 use crate::table::Table;
 use crate::ticket::{CheckIn, Voided};
 use crate::time::Timestamp;
-use crate::waiting_room::{GivenUp, Place, Room, Token, Turn};
+use crate::waiting_room::{Draw, GivenUp, Place, Room, Token, Turn};
 use crate::wallet::{Account, Entry};
 
 /// The keys of the rows that a batch needs. Sorted, because locks are taken in this order.
@@ -51,6 +51,8 @@ pub struct Keys {
     pub applications: BTreeSet<(LectureId, UserId)>,
     /// Waiting rooms, each with the given-up places next after `served`.
     pub rooms: BTreeSet<ConcertId>,
+    /// Concerts of which the record of a draw is loaded. Covered by the lock of the room.
+    pub draws: BTreeSet<ConcertId>,
     /// Users who enter: their current place, its turn and end, and their open reservations if there is a turn.
     pub entrants: BTreeSet<(ConcertId, UserId)>,
     /// Places by their number in line.
@@ -144,6 +146,10 @@ pub struct Rows {
     pub freed_seats: FreedSeats,
     /// Waiting rooms by concert.
     pub rooms: Table<ConcertId, Room>,
+    /// Records of draws by their concert.
+    pub draws: Table<ConcertId, Draw>,
+    /// Drawn orders to add: the entry numbers, first drawn first.
+    pub orders: Vec<(ConcertId, Arc<[u32]>)>,
     /// Given-up places of the loaded rooms.
     pub given_up: HashMap<ConcertId, GivenUp>,
     /// Places by concert and number in line.

@@ -73,6 +73,7 @@ const IN_TIME: &str = "no hold was paid after it had lapsed";
 const PLACES: &str = "every place in line was handed out once";
 const USERS: &str = "every user has at most one place in a room";
 const COUNTERS: &str = "every room counts its turns and given-up places";
+const DRAWS: &str = "every draw has the hash of its list, and the order that follows from seed, list and beacon";
 const CONCERTS: &str = "every room has the hours of its sale, and every concert is as its last event has it";
 const CODES: &str = "no presale code is used above its limits, and each counts its uses";
 const EXTENSIONS: &str = "every extension of holds has its event";
@@ -127,6 +128,8 @@ const BREAKS: &[Break] = &[
     broken("UPDATE concerts SET closed = 1", CHANGES, "$performance"),
     broken("UPDATE performances SET opens_at = 1 WHERE performance_id = $performance", CHANGES, "$performance"),
     broken("UPDATE rooms SET opens_at = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("UPDATE rooms SET opened_at = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("INSERT INTO draws (concert_id, seed, entries_hash, changes) VALUES ($line, zeroblob(32), zeroblob(32), '[]')", DRAWS, "$line"),
     broken("UPDATE concerts SET max_seats = 5 WHERE concert_id = $concert", STAFF, "$concert: maxSeatsPerUser"),
     broken("UPDATE performances SET held = held + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
     broken("UPDATE performances SET revenue = revenue + 1 WHERE performance_id = $performance", FIGURES, "$performance"),

@@ -16,6 +16,7 @@ mod concert_rows;
 mod connection;
 pub(crate) mod copy;
 mod dead_letters;
+mod draw;
 mod error;
 mod event;
 mod export;

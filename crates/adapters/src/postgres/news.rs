@@ -45,7 +45,8 @@ macro_rules! changed {
 const ROOMS: &str = concat!(
     "SELECT changed.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
         active, admissions, changed.version, updated_at, blocks, changed.closed, changed.extensions, changed.opens_at,
-        changed.closes_at, admitted, changed.codes_until, notice_ko, notice_en, concerts.version FROM ",
+        changed.closes_at, admitted, early_from, opened_at, draw_at, list, changed.codes_until, notice_ko, notice_en,
+        concerts.version FROM ",
     changed!(),
     " JOIN concerts ON concerts.concert_id = changed.concert_id"
 );

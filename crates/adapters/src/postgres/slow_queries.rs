@@ -41,6 +41,7 @@ pub(super) enum Kind {
     Refunds,
     Cancellations,
     Codes,
+    Draws,
     RefundsOf,
     PlacesOf,
     LapsedHolds,

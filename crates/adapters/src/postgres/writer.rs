@@ -15,8 +15,8 @@ use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
-    Shared, cancellation, charge, code, concert, concert_row, event, extension, hall, held, idempotency, identity,
-    lecture, payment, positions, refund, staff, staff_session, ticket, waiting_list, waiting_room, wallet,
+    Shared, cancellation, charge, code, concert, concert_row, draw, event, extension, hall, held, idempotency,
+    identity, lecture, payment, positions, refund, staff, staff_session, ticket, waiting_list, waiting_room, wallet,
 };
 use crate::open_seats::OpenSeats;
 
@@ -60,6 +60,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     refund::WRITES,
     cancellation::WRITES,
     ticket::WRITES,
+    draw::WRITES,
     event::WRITES,
 ];
 
@@ -300,6 +301,7 @@ async fn load(
     payment::load(&mut pipeline, keys);
     cancellation::load(&mut pipeline, keys);
     ticket::load(&mut pipeline, keys);
+    draw::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
     pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
@@ -320,6 +322,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     lecture::save(pipeline, rows, &mut addresses.lectures);
     concert_row::save(pipeline, rows);
     waiting_room::save(pipeline, unit, &mut addresses.rooms);
+    draw::save(pipeline, rows);
     // Before the seats: the database refuses to free a sold seat without its refund.
     refund::save(pipeline, rows);
     concert::save(pipeline, rows, &mut addresses.performances);

@@ -14,6 +14,7 @@ mod concert_row;
 mod connection;
 pub(crate) mod copy;
 mod dead_letters;
+mod draw;
 mod event;
 mod export;
 mod extension;

@@ -13,7 +13,7 @@ use rusqlite::hooks::Wal;
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, cancellation, charge, code, concert, concert_row, event, hall, idempotency, lecture, payment, refund,
+    Shared, cancellation, charge, code, concert, concert_row, draw, event, hall, idempotency, lecture, payment, refund,
     staff, staff_session, ticket, waiting_room, wallet,
 };
 use crate::open_seats::OpenSeats;
@@ -144,6 +144,7 @@ fn load(db: &Connection, wanted: &Wanted, open_seats: &mut OpenSeats) -> Sql<Uni
     payment::load(db, keys, rows)?;
     cancellation::load(db, keys, rows)?;
     ticket::load(db, keys, rows)?;
+    draw::load(db, keys, rows)?;
     // Last, under the write lock: deadlines are judged by a time at which no other unit can run.
     unit.at = now();
     Ok(unit)
@@ -159,6 +160,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     lecture::save(db, rows)?;
     concert_row::save(db, rows)?;
     waiting_room::save(db, rows)?;
+    draw::save(db, rows)?;
     // Before the seats: the file refuses to free a sold seat without its refund.
     refund::save(db, rows)?;
     concert::save(db, rows)?;

@@ -43,7 +43,7 @@ impl Presale {
 
     async fn enter(&mut self, name: &str) -> Token {
         let user = user(name);
-        let command = Enter { concert: self.concert, user, pass: Some(Ok(())) };
+        let command = Enter { concert: self.concert, user, pass: Some(Ok(())), ended: None };
         match self.lane.done(command).await {
             Done::Enter(entered) => entered.token,
             other => unreachable!("{other:?}"),

@@ -45,7 +45,9 @@ const FILL: &str = r#"
     UPDATE concerts SET notice_ko = '알림', notice_en = 'line one' || char(10) || 'it''s two', version = 3;
     UPDATE concerts SET opens_at = 5, closes_at = 6, max_seats = 7, codes_until = 8;
     UPDATE performances SET opens_at = 5, closes_at = 6, codes_until = 8, max_seats = 7, held = 8, revenue = 9, refunded = 10;
-    UPDATE rooms SET opens_at = 5, closes_at = 6, codes_until = 8, admitted = 11, blocks = zeroblob(60), retired_version = version, paused = 1;
+    UPDATE rooms SET opens_at = 5, early_from = 4, opened_at = 5, closes_at = 6, codes_until = 8, admitted = 11, blocks = zeroblob(60), retired_version = version, paused = 1;
+    INSERT INTO draws SELECT concert_id, zeroblob(32), 'a beacon', 7, 'value', randomblob(32), '[]', x'0000000200000001' FROM rooms;
+    UPDATE rooms SET list = randomblob(40);
     INSERT INTO hold_extensions (performance_id, number, concert_id, version, event_id, at, seconds, holds, reason, written)
         SELECT performance_id, 1, concert_id, version, randomblob(16), 1, 60, 2, 'late', 1 FROM performances;
     UPDATE staff_directory SET version = 2, live = 1, change_id = randomblob(16), since = 5;

@@ -16,6 +16,7 @@ mod constraints;
 mod copies;
 mod crowd;
 mod differential;
+mod draws;
 mod excess;
 mod extensions;
 mod figures;

@@ -35,6 +35,8 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
     claim_seconds: 3_600,
     paused: false,
     sale: Sale { closed: false, opens_at: None, closes_at: None, codes_until: None },
+    early_from: None,
+    draw_at: None,
 };
 
 /// Opens a lecture that starts in an hour.
@@ -51,7 +53,7 @@ pub(crate) async fn open_lecture(lane: &mut Lane, now: Timestamp, capacity: u32)
 /// Makes a concert with its room.
 pub(crate) async fn open_concert(lane: &mut Lane, room: Settings) -> ConcertId {
     let (title, venue, seats_per_user) = ("Gala".into(), "Hall".into(), concert::SEATS_PER_USER_DEFAULT);
-    match lane.done(concert::Create { title, venue, room, notice: None, seats_per_user }).await {
+    match lane.done(concert::Create { title, venue, room, seed: None, notice: None, seats_per_user }).await {
         Done::CreateConcert(concert) => concert.id,
         other => unreachable!("{other:?}"),
     }
@@ -85,7 +87,7 @@ pub(crate) async fn schedule(
 
 /// Enters a room, or finds the place that the user has.
 pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) -> Token {
-    match lane.done(waiting_room::Enter { concert, user: user.clone(), pass: None }).await {
+    match lane.done(waiting_room::Enter { concert, user: user.clone(), pass: None, ended: None }).await {
         Done::Enter(Entered { token, .. }) => token,
         other => unreachable!("{other:?}"),
     }

@@ -7,6 +7,7 @@ use onsale_domain::lecture::{
     Apply, CANCELLED_TOGETHER_MAX, Cancel, CancelApplications, CancelLecture, Change, ChangeLecture, Emptied, Lecture,
     Outcome, PROMOTED_TOGETHER_MAX, PromoteWaiting, Promoted, RemoveApplication, Waitlisted,
 };
+use onsale_domain::time::Timestamp;
 
 use crate::bed::{Bed, on_each_database};
 use crate::lane::Lane;

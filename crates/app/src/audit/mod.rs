@@ -4,6 +4,7 @@
 mod cancellation;
 mod change;
 mod code;
+mod draw;
 mod event;
 mod family;
 mod lecture;
@@ -75,6 +76,7 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.push(refund::check(source, forgotten).await?);
     findings.extend(ticket::check(source).await?);
     findings.extend(room::check(source, forgotten).await?);
+    findings.push(draw::check(source).await?);
     findings.push(change::extensions(source, forgotten).await?);
     findings.push(code::check(source).await?);
     findings.extend(family::check(source).await?);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use onsale_domain::cancellation::Cancellation;
 use onsale_domain::concert::{Concert, Layout, Performance, Reservation, Sale, Seat};
-use onsale_domain::ids::{ConcertId, EventId, PerformanceId, SessionId, UserId};
+use onsale_domain::ids::{ConcertId, EventId, PerformanceId, SessionId, TokenId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::presale::Code;
@@ -12,7 +12,7 @@ use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, ExternalCharge, Key};
 use onsale_domain::ticket::{CheckIn, Voided};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Room, Settings};
+use onsale_domain::waiting_room::{Draw, List, Room, Settings};
 use onsale_domain::wallet::{Account, Entry};
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
@@ -21,6 +21,23 @@ use crate::store::{LogRow, StoreError};
 
 /// A stream of rows, or the error that ended it.
 pub type Rows<T> = Receiver<Result<T, StoreError>>;
+
+/// A draw with everything that must agree with it.
+#[derive(Clone, Debug)]
+pub struct DrawRow {
+    /// The concert of the room.
+    pub concert: ConcertId,
+    /// The list, from its closing on.
+    pub list: Option<List>,
+    /// Rows of places up to this one were deleted, as the sale is long over.
+    pub dropped_to: u64,
+    /// The record, with its seed.
+    pub draw: Draw,
+    /// The entry numbers in drawn order; `None` before the draw.
+    pub order: Option<Vec<u32>>,
+    /// The entries of the list, each with its number. Empty before the closing.
+    pub entries: Vec<(TokenId, u32)>,
+}
 
 /// The fields of an event that the audit compares.
 #[derive(Clone, Debug)]
@@ -389,6 +406,9 @@ pub trait AuditSource: Send + Sync {
 
     /// All waiting rooms, with their counts.
     fn rooms(&self) -> Rows<RoomRow>;
+
+    /// All draws, each with its list and its order.
+    fn draws(&self) -> Rows<DrawRow>;
 
     /// All tables whose rows belong to rows of another table.
     fn families(&self) -> Rows<FamilyRow>;

@@ -177,6 +177,8 @@ fn fields_of_queue(settings: &Settings) -> Now {
         ("activeSeconds", json!(settings.active_seconds)),
         ("claimSeconds", json!(settings.claim_seconds)),
         ("paused", json!(settings.paused)),
+        ("earlyFrom", json!(settings.early_from.map(rfc3339))),
+        ("drawAt", json!(settings.draw_at.map(rfc3339))),
     ]
 }
 

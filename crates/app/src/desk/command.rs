@@ -10,9 +10,9 @@ use onsale_domain::{Command, cancellation, lecture, payment, presale, refund, ti
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, Applications, Cancellations, CheckIns, Codes, Concerts, Events, Extensions, FreedSeats, Layouts,
-    LectureHistory, Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds,
-    Turns, VoidTickets,
+    self, Accounts, Applications, Cancellations, CheckIns, Codes, Concerts, Draws, Events, Extensions, FreedSeats,
+    Layouts, LectureHistory, Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats,
+    TurnEnds, Turns, VoidTickets,
 };
 
 /// A command that the desk takes.
@@ -125,7 +125,7 @@ impl DeskCommand for lecture::RemoveApplication {
 }
 
 impl DeskCommand for concert::Create {
-    const TABLES: &'static [Table] = &[Concerts, Rooms];
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Draws];
 
     fn hot_row(&self) -> Option<u64> {
         None
@@ -141,7 +141,7 @@ impl DeskCommand for concert::Schedule {
 }
 
 impl DeskCommand for concert::Change {
-    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Events];
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Draws, Performances, Events];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))
@@ -371,8 +371,32 @@ impl DeskCommand for waiting_room::Step {
     }
 }
 
+impl DeskCommand for waiting_room::NoteList {
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::PutBeacon {
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::StoreDraw {
+    const TABLES: &'static [Table] = &[Rooms, Places, Turns, TurnEnds, Draws];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
 impl DeskCommand for waiting_room::Configure {
-    const TABLES: &'static [Table] = &[Rooms, Places];
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))

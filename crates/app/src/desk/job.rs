@@ -276,6 +276,9 @@ jobs! {
     Leave(onsale_domain::leaving::Leave),
     Step(waiting_room::Step),
     Configure(waiting_room::Configure),
+    NoteList(waiting_room::NoteList),
+    PutBeacon(waiting_room::PutBeacon),
+    StoreDraw(waiting_room::StoreDraw),
     HandOut(waiting_room::HandOut),
     CreateKey(staff::CreateKey),
     DeleteKey(staff::DeleteKey),
@@ -309,4 +312,5 @@ jobs! {
     UndoByStaff(ByStaff<ticket::Undo>),
     ExtensionByStaff(ByStaff<concert::Extend>),
     SettingsByStaff(ByStaff<waiting_room::Configure>),
+    BeaconByStaff(ByStaff<waiting_room::PutBeacon>),
 }

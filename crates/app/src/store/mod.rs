@@ -2,6 +2,7 @@
 //!
 //! Each database has one implementation. A store knows rows and no rules.
 
+mod draws;
 mod error;
 mod export;
 mod figures;
@@ -22,6 +23,7 @@ use prometheus_client::registry::Registry;
 
 use crate::conditions::Conditions;
 
+pub use draws::{Draws, EntryRow};
 pub use error::StoreError;
 pub use export::{Applicant, Attendee, EXPORT_WITHIN, EXPORTED_TOGETHER, ExportRow, ExportRows, Exports};
 pub use figures::{FigureBoard, PerformanceFigures, Published};

@@ -20,6 +20,7 @@ use onsale_domain::waiting_room::{Room, Token, Turn};
 use onsale_domain::wallet::{Account, Entry};
 
 use super::StoreError;
+use super::draws::Draws;
 use super::export::Attendee;
 use super::figures::PerformanceFigures;
 use super::lectures::{AppliedLecture, LectureFilter, WaitingUser};
@@ -167,7 +168,7 @@ pub struct HoldRecord {
 
 /// Reads next to the writers. Each call sees everything that was answered before the call.
 #[async_trait]
-pub trait Reader: Tickets + Send + Sync {
+pub trait Reader: Draws + Tickets + Send + Sync {
     /// The database's time now. Costs no query.
     fn now(&self) -> Timestamp;
 

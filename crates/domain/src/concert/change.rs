@@ -135,6 +135,9 @@ impl Command for Change {
     fn needs(&self, keys: &mut Keys) {
         keys.rooms.insert(self.concert);
         keys.concerts.insert(self.concert);
+        if self.opens_at.is_some() {
+            keys.draws.insert(self.concert);
+        }
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
@@ -144,6 +147,10 @@ impl Command for Change {
             // The field that the request names, so that the client finds what it wrote.
             let is_named = if field == "closesAt" { self.closes_at.is_some() } else { self.codes_until.is_some() };
             return Err(Refusal::SaleHours { field: if is_named { field } else { "opensAt" } });
+        }
+        rows.rooms.get(&self.concert).map_or(Ok(()), |room| room.judge_sale(&after.sale, cx.at))?;
+        if before.sale.opens_at != after.sale.opens_at {
+            waiting_room::judge_beacon(rows, self.concert, &after.sale)?;
         }
         if after == before {
             return Ok(before);

@@ -246,6 +246,8 @@ pub struct Create {
     pub venue: Arc<str>,
     /// Admission settings of its waiting room, and when the concert is on sale.
     pub room: waiting_room::Settings,
+    /// A fresh seed from the system's random source, if early places are drawn.
+    pub seed: Option<waiting_room::Seed>,
     /// Seats of one performance for one user, 1 to [`SEATS_PER_USER_MAX`].
     pub seats_per_user: u32,
     /// The text that buyers read, if there is one.
@@ -278,6 +280,14 @@ impl Command for Create {
         if let Some(field) = self.room.sale.contradiction() {
             return Err(Refusal::SaleHours { field });
         }
+        if let Some(field) = self.room.contradiction() {
+            let field = match field {
+                "order" => "queue.order",
+                "drawAt" => "queue.drawAt",
+                _ => "queue.earlyFrom",
+            };
+            return Err(Refusal::EarlyHours { field });
+        }
         let id = ConcertId::new(cx.ids.next(cx.at));
         let concert = Concert {
             id,
@@ -290,6 +300,9 @@ impl Command for Create {
             version: 0,
         };
         rows.rooms.put(id, Room::new(self.room, cx.at));
+        if let Some(seed) = self.seed.clone().filter(|_| self.room.draw_at.is_some()) {
+            rows.draws.put(id, waiting_room::Draw::new(seed));
+        }
         rows.concerts.put(id, concert.clone());
         Ok(concert)
     }

@@ -43,7 +43,12 @@ impl Sale {
             return Err(Refusal::SaleClosed);
         }
         match self.opens_at.filter(|opens_at| at < *opens_at) {
-            Some(opens_at) => Err(Refusal::SaleNotOpen { opens_at, opens_in_seconds: at.seconds_until(opens_at) }),
+            Some(opens_at) => Err(Refusal::SaleNotOpen {
+                opens_at,
+                early_from: None,
+                as_of: at,
+                opens_in_seconds: at.seconds_until(opens_at),
+            }),
             None => Ok(()),
         }
     }

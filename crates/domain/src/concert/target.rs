@@ -106,7 +106,8 @@ pub(super) fn find_open<'a>(asked: Asked<'_>, rows: &'a Rows, cx: &Context<'_>) 
         return Err(Refusal::DateMoved);
     }
     let at = cx.at.not_before(performance.updated_at);
-    performance.sale.judge(at)?;
+    // A turn shows that the sale had opened at its admission, whatever the clock is since.
+    performance.sale.judge(waiting_room::admitted_at(rows, token).map_or(at, |admitted_at| at.max(admitted_at)))?;
     let code = presale::judge_hold(rows, token, code, performance, at)?;
     if performance.cancelled_at.is_some() {
         return Err(Refusal::PerformanceCancelled);

@@ -78,6 +78,8 @@ actions! {
     ConcertChanged = "concert.changed",
     /// The settings of a waiting room were changed.
     QueueChanged = "queue.changed",
+    /// The beacon of a draw got its value.
+    BeaconPublished = "beacon.published",
     /// A performance was added to a concert.
     PerformanceCreated = "performance.created",
     /// A performance was changed.

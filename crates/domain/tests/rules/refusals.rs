@@ -8,7 +8,7 @@ use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 42] = [
+const PROVOCATIONS: [(&str, &str); 45] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),
@@ -28,6 +28,15 @@ const PROVOCATIONS: [(&str, &str); 42] = [
     ("performance-ambiguous", "rich holds 1 in several => performance-ambiguous"),
     ("sale-closed", "gala closes => closed, -\nann enters => sale-closed"),
     ("sale-not-open", "gala sells from 9 => open from 9, -\nann enters => sale-not-open until 9, in 9"),
+    (
+        "room-in-use",
+        "gala sells from 90 => open from 90, -\ngala sets early 0 => set\ngala sets early 1 => room-in-use",
+    ),
+    (
+        "sale-opened",
+        "gala sells from 90 => open from 90, -\ngala sets early 0 => set\n90 gala sells from 99 => sale-opened",
+    ),
+    ("invalid-request", "gala sets early 5 => invalid-request earlyFrom"),
     ("invalid-request", "gala sells from 9 to 9 => invalid-request closesAt"),
     ("code-required", "gala sells codes 9 => open codes 9, -\nrich holds 6 => code-required until 9, in 9"),
     ("code-invalid", "gala sells codes 9 => open codes 9, -\nrich holds 6 with FAN => code-invalid"),
@@ -94,6 +103,7 @@ fn every_refusal_is_provoked() {
         stage().play(script);
     }
     let scripts = PROVOCATIONS.iter().map(|(code, _)| *code);
+    let scripts = scripts.chain(crate::waiting_room::PROVOKED_BY_DRAWS);
     let elsewhere = [&crate::staff::PROVOKED[..], &crate::waiting_lists::PROVOKED, &crate::ticket::PROVOKED].concat();
     let provoked: BTreeSet<&str> = scripts.chain(elsewhere).collect();
     assert_eq!(provoked, all_refusals().iter().map(code).collect(), "each refusal has its provocation");
@@ -106,7 +116,8 @@ fn a_key_keeps_no_refusal_that_may_change_for_the_same_request() {
     let not_kept = all_refusals().into_iter().filter(|refusal| !refusal.is_kept());
     let codes: Vec<&str> = not_kept.map(|refusal| code(&refusal)).collect();
     let early = ["amount-out-of-range", "lecture-not-open", "sale-closed", "sale-not-open"];
-    let sale = ["invalid-request", "code-required", "code-invalid"];
+    let sale =
+        ["invalid-request", "draw-not-closed", "unavailable", "invalid-request", "code-required", "code-invalid"];
     let fields = ["invalid-request"; 2];
     let late = ["unavailable", "queue-token-expired", "admin-key-invalid"];
     assert_eq!(codes, [&early[..], &sale, &fields, &late].concat());

@@ -50,6 +50,7 @@ impl Door {
             concert: ConcertId::new(id(1)),
             starts_at: at(0),
             seating: Seating::new(vec![section]).unwrap(),
+            layout: None,
             closed: false,
             refund_policy: Policy::default(),
         };
@@ -58,6 +59,7 @@ impl Door {
             title: "t".into(),
             venue: "v".into(),
             room: onsale_domain::waiting_room::Settings::default(),
+            seed: None,
             seats_per_user: 4,
             notice: None,
         };

@@ -65,6 +65,7 @@ pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Faile
             title: title.into(),
             venue: venue.into(),
             room: settings.room,
+            seed: None,
             notice: None,
             seats_per_user: concert::SEATS_PER_USER_DEFAULT,
         };

@@ -74,6 +74,11 @@ codes! {
     PerformanceAmbiguous = UNPROCESSABLE_ENTITY, "performance-ambiguous", "The date has several performances: name one";
     SaleClosed = CONFLICT, "sale-closed", "The sale of this concert is closed";
     SaleNotOpen = CONFLICT, "sale-not-open", "The sale of this concert is not open yet";
+    RoomInUse = CONFLICT, "room-in-use", "Visitors may have entered already, so this can no longer change like that";
+    DrawNotClosed = CONFLICT, "draw-not-closed", "The list of this draw is not closed yet";
+    BeaconUnnamed = CONFLICT, "beacon-unnamed", "This draw names no beacon";
+    BeaconSet = CONFLICT, "beacon-set", "The beacon has another value already";
+    SaleOpened = CONFLICT, "sale-opened", "The sale has opened for visitors who entered early, so its opening stays";
     CodeRequired = FORBIDDEN, "code-required", "A presale code is needed";
     CodeInvalid = FORBIDDEN, "code-invalid", "The code is unknown, or not valid at this time";
     CodeUsedUp = CONFLICT, "code-used-up", "The code has no use left";

@@ -9,7 +9,7 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, check_in, concert, desk, health, lecture, manifest, payment, refund, reservation, section, ticket,
+    admin, check_in, concert, desk, draw, health, lecture, manifest, payment, refund, reservation, section, ticket,
     waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
@@ -56,6 +56,8 @@ pub(crate) fn routes() -> Routes {
         GET    "/concerts/{concertId}/dates"    concert::list_concert_dates;
         GET    "/concerts/{concertId}/sections" section::list_concert_sections;
         GET    "/concerts/{concertId}/seats"    concert::list_concert_seats;
+        GET    "/concerts/{concertId}/draw"     draw::get_draw;
+        GET    "/concerts/{concertId}/draw/entries" draw::list_draw_entries;
         POST   "/reservations"                  reservation::create_reservation;
         GET    "/reservations/{reservationId}"  reservation::get_reservation;
         DELETE "/reservations/{reservationId}"  reservation::release_reservation;
@@ -129,6 +131,7 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/users/{userId}"                       admin::user::get_user;
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;
+        PUT    "/admin/concerts/{concertId}/draw/beacon"  draw::put_beacon;
 
         // Administrators: the sale as of now
         GET    "/admin/live" admin::live::get_live_figures;

@@ -10,6 +10,7 @@ use onsale_domain::ids::{
     TicketId, TokenId, UserId,
 };
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Order;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -140,6 +141,48 @@ impl Text for Exactly {
 }
 
 inline_schema!(Exactly => json_schema!({"type": "string", "minLength": 1, "maxLength": 200}));
+
+/// The value of a beacon: 1 to 512 visible ASCII characters.
+#[derive(Clone, Debug)]
+pub(crate) struct BeaconValue(pub(crate) String);
+
+impl Text for BeaconValue {
+    const WHAT: &'static str = "1 to 512 visible ASCII characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
+    }
+}
+
+inline_schema!(BeaconValue => json_schema!({"type": "string", "minLength": 1, "maxLength": 512}));
+
+/// How the order of early places is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlaceOrder(pub(crate) Order);
+
+impl Text for PlaceOrder {
+    const WHAT: &'static str = "arrival or draw";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "arrival" => Some(Self(Order::Arrival)),
+            "draw" => Some(Self(Order::Draw)),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for PlaceOrder {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self.0 {
+            Order::Arrival => "arrival",
+            Order::Draw => "draw",
+        })
+    }
+}
+
+inline_schema!(PlaceOrder => json_schema!({"type": "string", "enum": ["arrival", "draw"]}));
 
 /// `true` or `false` in a query.
 #[derive(Clone, Copy, Debug)]

@@ -159,8 +159,10 @@ class Journey {
     clock.learn(place.asOf);
     if (place.status === "EXPIRED") return this.#finish(place, ENDED);
     this.#follow(place);
-    if (this.#shown?.status === place.status) return this.#shown.show(place);
-    if (place.status === "WAITING") this.showLine(place);
+    // An early place is in line, too. The announcement shows when the sale opens.
+    const status = place.status === "EARLY" ? "WAITING" : place.status;
+    if (this.#shown?.status === status) return this.#shown.show(place);
+    if (status === "WAITING") this.showLine(place);
     else this.showHall(place);
   }
 

@@ -46,6 +46,7 @@ export const MORE = {
   places: ["Places in line", "대기열"],
   noPlaces: ["The user is in no line.", "대기열에 없는 사용자입니다."],
   position: ["Position", "대기 순번"],
+  "place.EARLY": ["in line before the opening", "판매 시작 전 대기"],
   "place.WAITING": ["in line", "대기 중"],
   "place.ACTIVE": ["may buy", "구매 중"],
   "place.EXPIRED": ["over", "종료"],

@@ -229,6 +229,8 @@ impl Settings {
                     .parse("queue-claim-seconds", parse::between(1, waiting_room::Settings::CLAIM_SECONDS_MAX))?,
                 paused: false,
                 sale: Sale::default(),
+                early_from: None,
+                draw_at: None,
             },
             limits: Limits::read(sources)?,
             keys_per_user: sources.parse("idempotency-keys-per-user", parse::between(0, 10_000_000))?,

@@ -74,7 +74,7 @@ async fn calls(sale: &Sale, Ids(ids): &Ids) -> Vec<Call> {
         }
     }
     calls.append(&mut last);
-    assert_eq!(calls.len(), 44, "as many as the contract has");
+    assert_eq!(calls.len(), 45, "as many as the contract has");
     calls
 }
 

@@ -59,6 +59,9 @@ impl Fixture {
         let sale = start(&[]).await;
         let document = sale.caller.get("/openapi.json").expect(200).await;
         let concert = sale.concert(&room(10)).await;
+        // Early entry needs an opening.
+        let hours = sale.caller.patch(&format!("/admin/concerts/{concert}")).json(&json!({"opensAt": OPENED_AT}));
+        sale.admin(hours).expect(200).await;
         let performance = sale.performance(&concert, &Value::Null).await;
         sale.charge("ada", 1_000_000).await;
         sale.charge("bob", 100_000).await;
@@ -150,7 +153,8 @@ impl Fixture {
     pub(crate) fn body(&self, operation: &Operation) -> Value {
         let names = &self.names;
         let starts_at = "2090-01-01T10:00:00Z";
-        let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7});
+        let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7,
+            "earlyFrom": "2019-01-01T10:00:00Z", "order": "draw", "drawAt": "2019-06-01T10:00:00Z"});
         match operation.id.as_str() {
             "chargePoints" | "usePoints" => json!({"amount": 5}),
             "applyForLecture" => json!({"userId": "ada", "lectureId": names["lectureId"], "waitlist": true}),
@@ -172,6 +176,7 @@ impl Fixture {
             "createCodes" => {
                 json!([{"code": "FAN", "uses": 5, "usesPerUser": 1, "from": OPENED_AT, "until": starts_at}])
             }
+            "putBeacon" => json!({"value": "3439d9"}),
             "createDeskSession" => json!({"key": ADMIN_KEY}),
             "createStaffKey" => json!({"name": "another key", "role": "door"}),
             "updatePerformance" => {
@@ -197,6 +202,8 @@ impl Fixture {
             "updateQueueSettings" => {
                 let mut all = queue;
                 all["paused"] = json!(false);
+                all["beaconName"] = json!("a public value");
+                all["beaconAt"] = json!("2019-07-01T10:00:00Z");
                 all
             }
             other => panic!("{other} is new: what is its body?"),

@@ -14,6 +14,7 @@ mod changes;
 mod clocks;
 mod closing;
 mod crowd;
+mod early;
 mod hours;
 mod keys;
 mod lectures;

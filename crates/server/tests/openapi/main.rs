@@ -32,6 +32,8 @@ const CALLS: &str = "
     GET /concerts/{concertId}/dates
     GET /concerts/{concertId}/sections
     GET /concerts/{concertId}/seats
+    GET /concerts/{concertId}/draw
+    GET /concerts/{concertId}/draw/entries
     POST /reservations
     GET /reservations/{reservationId}
     DELETE /reservations/{reservationId}
@@ -80,6 +82,7 @@ const CALLS: &str = "
     DELETE /admin/concerts/{concertId}/codes/{code}
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
+    PUT /admin/concerts/{concertId}/draw/beacon
     GET /admin/lectures
     GET /admin/lectures/{lectureId}
     PATCH /admin/lectures/{lectureId}
@@ -104,7 +107,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 47] = [
+const REFUSALS: [(&str, &[&str]); 50] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -116,6 +119,9 @@ const REFUSALS: [(&str, &[&str]); 47] = [
     ("POST /queue/tokens", &CODES),
     ("POST /reservations", &CODES),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
+    ("GET /concerts/{concertId}/draw", &["404 concert-not-found", "404 not-found"]),
+    ("GET /concerts/{concertId}/draw/entries", &["409 draw-not-closed", "429 too-many-requests"]),
+    ("PUT /admin/concerts/{concertId}/draw/beacon", &["409 draw-not-closed", "409 beacon-unnamed", "409 beacon-set"]),
     ("GET /concerts/{concertId}/dates", &TURN),
     ("GET /concerts/{concertId}/seats", &TURN),
     ("GET /concerts/{concertId}/sections", &["404 performance-not-found", "403 queue-token-waiting"]),
@@ -201,7 +207,7 @@ const REFUSALS: [(&str, &[&str]); 47] = [
         &["422 amount-out-of-range", "409 insufficient-balance", "409 balance-limit", "403 role-insufficient"],
     ),
     ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
-    ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
+    ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found", "409 room-in-use", "409 sale-opened"]),
     ("POST /admin/concerts/{concertId}/codes", &["404 concert-not-found", "409 code-exists", "403 role-insufficient"]),
     ("DELETE /admin/concerts/{concertId}/codes/{code}", &["404 code-not-found", "403 role-insufficient"]),
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found", "409 performance-cancelled"]),

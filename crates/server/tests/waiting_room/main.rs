@@ -4,6 +4,8 @@
 
 mod admission;
 mod closing;
+mod drawing;
+mod early;
 mod entering;
 mod figures;
 mod gate;

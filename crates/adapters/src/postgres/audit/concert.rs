@@ -131,7 +131,7 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
             mixed_seats: number(row, FROM + 36)?,
             stored_capacity: small(row, FROM + 37)?.into(),
             failed_open: number(row, FROM + 38)?,
-            layout: get::<Option<&str>>(row, FROM + 39)?.map(read_layout).transpose()?,
+            layout: get::<Option<&str>>(row, FROM + 40)?.map(read_layout).transpose()?,
         })
     };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;

@@ -10,6 +10,7 @@
 mod code;
 mod concert;
 mod cursor;
+mod draw;
 mod event;
 mod family;
 mod lecture;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
-    AuditSource, CodeRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
+    AuditSource, CodeRow, DrawRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
     PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, TicketsRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
@@ -131,6 +132,10 @@ impl AuditSource for PostgresAudit {
 
     fn rooms(&self) -> Rows<RoomRow> {
         self.stream(room::rooms)
+    }
+
+    fn draws(&self) -> Rows<DrawRow> {
+        self.stream(draw::draws)
     }
 
     fn families(&self) -> Rows<FamilyRow> {

@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::super::room_rows::read_sale;
-use super::super::values::{Sql, get, instant, number, small, user, uuid};
+use super::super::values::{Sql, get, instant, number, optional_instant, small, user, uuid};
 use super::super::{concert_rows, extension, lecture, staff, wallet};
 use super::Out;
 use super::cursor::Cursor;
@@ -29,7 +29,7 @@ const ENTRIES: &str = "SELECT log_id, at, key_id, actor, action, subject, before
 const CONCERTS: &str =
     "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, concerts.closed, concerts.version,
         concerts.opens_at, concerts.closes_at, concerts.max_seats, concerts.codes_until, max_active, admit_per_second, active_seconds,
-        claim_seconds, paused, rooms.closed, rooms.opens_at, rooms.closes_at, rooms.codes_until
+        claim_seconds, paused, rooms.closed, rooms.opens_at, rooms.closes_at, rooms.codes_until, early_from, draw_at
     FROM concerts JOIN rooms USING (concert_id) ORDER BY concert_id";
 
 const KEYS: &str = "SELECT key_id, name, role, hash, created_at, deleted_at FROM staff_keys ORDER BY key_id";
@@ -139,6 +139,8 @@ fn read_concert(row: &Row) -> Sql<(ConcertId, StaffSubject)> {
         claim_seconds: small(row, 15)?,
         paused: get(row, 16)?,
         sale: read_sale(row, 17, 18, 20)?,
+        early_from: optional_instant(row, 21)?,
+        draw_at: optional_instant(row, 22)?,
     };
     Ok((concert.id, StaffSubject::Concert(concert, settings)))
 }

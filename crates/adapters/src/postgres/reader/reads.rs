@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, Attendee, Conflict, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Manifest, Page,
-    PerformanceFigures, Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, SigningKey, StoreError,
-    Tickets, TicketsOf, UnsettledSeat, WaitingUser,
+    AppliedLecture, Attendee, Conflict, Draws, EntryRow, GivenBack, LectureFilter, Listed, ListedKey, LogFilter,
+    LogRow, Manifest, Page, PerformanceFigures, Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows,
+    SigningKey, StoreError, Tickets, TicketsOf, UnsettledSeat, WaitingUser,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Layout, Performance, Reservation};
@@ -26,7 +26,7 @@ use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
 use onsale_domain::ticket::CheckIn;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::Token;
+use onsale_domain::waiting_room::{Draw, List, Token};
 use onsale_domain::wallet::{Account, Entry};
 
 use super::{ATTEMPTS_MAX, PostgresReader};
@@ -34,8 +34,8 @@ use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
-    cancellation, code, concert_reads, event, export, extension, figures, hall, idempotency, lecture_reads, payment,
-    refund, staff, staff_session, ticket_reads, waiting_list, wallet,
+    cancellation, code, concert_reads, draw, event, export, extension, figures, hall, idempotency, lecture_reads,
+    payment, refund, staff, staff_session, ticket_reads, waiting_list, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -62,6 +62,7 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     refund::READS,
     code::READS,
     cancellation::READS,
+    draw::READS,
     event::READS,
     event::LOG_READS,
     idempotency::READS,
@@ -371,5 +372,24 @@ impl Tickets for PostgresReader {
 
     async fn manifest(&self, performance: PerformanceId, after: Option<u64>) -> Result<Option<Manifest>, StoreError> {
         query!(self, CheckIns, |session| ticket_reads::manifest(&session, performance, after))
+    }
+}
+
+#[async_trait]
+impl Draws for PostgresReader {
+    async fn draw(&self, concert: ConcertId) -> Result<Option<Draw>, StoreError> {
+        query!(self, Draws, |session| draw::one(&session, concert))
+    }
+
+    async fn draw_entries(&self, concert: ConcertId, list: List, page: Page<u64>) -> Result<Vec<EntryRow>, StoreError> {
+        query!(self, Draws, |session| draw::entries(&session, concert, list, page))
+    }
+
+    async fn drawn_order(&self, concert: ConcertId) -> Result<Option<Vec<u32>>, StoreError> {
+        query!(self, Draws, |session| draw::order(&session, concert))
+    }
+
+    async fn draw_entry_of(&self, concert: ConcertId, user: &UserId, list: List) -> Result<Option<Token>, StoreError> {
+        query!(self, Draws, |session| draw::entry_of(&session, concert, user, list))
     }
 }

@@ -15,6 +15,7 @@ const SHARDS: &[(&str, &[&str])] = &[
             "turns",
             "turn_ends",
             "place_disputes",
+            "draws",
             "performances",
             "hold_extensions",
             "reservations",

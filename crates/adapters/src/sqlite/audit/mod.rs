@@ -16,8 +16,9 @@ mod wallet;
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
-    AuditSource, CodeRow, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
-    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, TicketsRow, ToldRow, WalletRow,
+    AuditSource, CodeRow, DrawRow, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow,
+    PaymentRow, PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, TicketsRow, ToldRow,
+    WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
@@ -28,7 +29,7 @@ use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
-use super::{cancellation, concert_row, extension, outbox, payment, reservation, seat as seats, waiting_room};
+use super::{cancellation, concert_row, draw, extension, outbox, payment, reservation, seat as seats, waiting_room};
 use crate::stored::{ADJUSTED, COUNT_ADJUSTED, FAMILIES, Family};
 
 /// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
@@ -214,6 +215,16 @@ impl AuditSource for SqliteAudit {
             let ids = ids_after(db, sql, after)?;
             let Some(id) = ids.first() else { return Ok((Vec::new(), None)) };
             let row = one_room(db, ConcertId::new(Uuid::from_bytes(*id)))?;
+            Ok((row.into_iter().collect(), Some(id.to_vec())))
+        })
+    }
+
+    fn draws(&self) -> Rows<DrawRow> {
+        self.stream(Vec::new(), |db, after| {
+            let sql = "SELECT concert_id FROM draws WHERE concert_id > ?1 ORDER BY concert_id LIMIT min(?2, 1)";
+            let ids = ids_after(db, sql, after)?;
+            let Some(id) = ids.first() else { return Ok((Vec::new(), None)) };
+            let row = draw::audited(db, ConcertId::new(Uuid::from_bytes(*id)))?;
             Ok((row.into_iter().collect(), Some(id.to_vec())))
         })
     }

@@ -110,7 +110,9 @@ async fn a_line_has_no_gap_and_each_user_once() {
     let room = Settings { max_active: 10, admit_per_second: 1_000, ..OPEN_DOORS };
     let concerts = [open_concert(crowd.lane(), room).await, open_concert(crowd.lane(), room).await];
     let enter = |user: &UserId| {
-        concerts.map(|concert| AnyCommand::from(waiting_room::Enter { concert, user: user.clone(), pass: None }))
+        concerts.map(|concert| {
+            AnyCommand::from(waiting_room::Enter { concert, user: user.clone(), pass: None, ended: None })
+        })
     };
     let commands: Vec<AnyCommand> = users(150).iter().flat_map(enter).collect();
     let batches = crowd.shuffled(&commands, 15);

@@ -75,7 +75,9 @@ impl People {
             206..208 => Some(self.offer()),
             _ => None,
         };
-        command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user(), pass: None }.into())
+        command.unwrap_or_else(|| {
+            waiting_room::Enter { concert: self.concert(), user: self.user(), pass: None, ended: None }.into()
+        })
     }
 
     fn amount(&mut self) -> i64 {
@@ -115,16 +117,21 @@ impl People {
     }
 
     pub(super) fn open_concert(&mut self) -> AnyCommand {
+        let sale = self.sale();
+        let early_from = sale.opens_at.filter(|_| self.dice.percent(70)).map(|at| at.plus_millis(-6_000));
         let room = Settings {
             max_active: 3,
             admit_per_second: 3,
             active_seconds: 10,
             claim_seconds: 6,
             paused: false,
-            sale: self.sale(),
+            sale,
+            early_from,
+            draw_at: None,
         };
         let seats_per_user = 1 + u32::try_from(self.dice.below(5)).unwrap_or(0);
-        concert::Create { title: self.text(), venue: self.text(), room, notice: None, seats_per_user }.into()
+        concert::Create { title: self.text(), venue: self.text(), room, seed: None, notice: None, seats_per_user }
+            .into()
     }
 
     /// Hours that leave the sale open nine times in ten.
@@ -359,6 +366,7 @@ impl People {
     }
 
     fn configure(&mut self) -> AnyCommand {
+        let early_from = self.dice.percent(8).then(|| self.dice.percent(70).then(|| self.soon(20)));
         let dice = &mut self.dice;
         let mut maybe =
             |from: u32, more: u64| dice.percent(40).then(|| from + u32::try_from(dice.below(more)).unwrap_or(0));
@@ -368,7 +376,9 @@ impl People {
             active_seconds: maybe(5, 8),
             claim_seconds: maybe(2, 7),
             paused: maybe(0, 5).map(|chance| chance == 0),
+            early_from,
+            ..Patch::default()
         };
-        waiting_room::Configure { concert: self.concert(), patch }.into()
+        waiting_room::Configure { concert: self.concert(), patch, draw: waiting_room::DrawPatch::default() }.into()
     }
 }

@@ -185,7 +185,7 @@ impl Effect<'_> {
         let is_full = room.active >= room.settings.max_active;
         let is_late = recent >= room.settings.admit_per_second as usize;
         assert!(
-            room.waiting() == 0 || is_full || is_late || !room.settings.admits(self.at()),
+            room.waiting() == 0 || is_full || is_late || !room.admits(self.at()),
             "a user waits although the room can admit: {room:?}"
         );
     }

@@ -95,8 +95,16 @@ pub(super) enum Op {
 pub(super) const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
 
 /// So few counters, calls and seconds that every bound is met again and again.
-pub(super) const ROOM: Settings =
-    Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false, sale: NO_HOURS };
+pub(super) const ROOM: Settings = Settings {
+    max_active: 3,
+    admit_per_second: 2,
+    active_seconds: 5,
+    claim_seconds: 1,
+    paused: false,
+    sale: NO_HOURS,
+    early_from: None,
+    draw_at: None,
+};
 
 const NO_HOURS: Sale = Sale { closed: false, opens_at: None, closes_at: None, codes_until: None };
 
@@ -250,9 +258,13 @@ impl People {
 
     fn room_command(&self, op: &Op, tables: &Tables) -> Option<AnyCommand> {
         Some(match op {
-            Op::Enter(user, room) => {
-                waiting_room::Enter { concert: *pick(&self.concerts, *room), user: name(*user), pass: None }.into()
+            Op::Enter(user, room) => waiting_room::Enter {
+                concert: *pick(&self.concerts, *room),
+                user: name(*user),
+                pass: None,
+                ended: None,
             }
+            .into(),
             Op::Leave(token) => onsale_domain::leaving::Leave(self.token(*token)?).into(),
             Op::Step { room, seen, claimed, due } => {
                 let concert = *pick(&self.concerts, *room);
@@ -266,9 +278,12 @@ impl People {
                 let (claimed, due) = (chosen(*claimed).collect(), chosen(*due).collect());
                 Step { seen, claimed, due, ..Step::of(concert) }.into()
             }
-            Op::Configure(room, patch) => {
-                waiting_room::Configure { concert: *pick(&self.concerts, *room), patch: *patch }.into()
+            Op::Configure(room, patch) => waiting_room::Configure {
+                concert: *pick(&self.concerts, *room),
+                patch: *patch,
+                draw: waiting_room::DrawPatch::default(),
             }
+            .into(),
             _ => return None,
         })
     }

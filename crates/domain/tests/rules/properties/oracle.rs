@@ -35,7 +35,7 @@ impl Oracle<'_> {
                 Status::Paid => Err(Refusal::AlreadyPaid),
                 Status::Held | Status::Expired | Status::Released | Status::Refunded => Ok(()),
             },
-            AnyCommand::Enter(waiting_room::Enter { concert, user, pass: _ }) => self.judge_entry(*concert, user),
+            AnyCommand::Enter(waiting_room::Enter { concert, user, .. }) => self.judge_entry(*concert, user),
             AnyCommand::Extend(concert::Extend { concert, performance: Some(id), .. }) => {
                 let own = self.tables.performances.get(id).filter(|row| row.concert == *concert);
                 own.ok_or(Refusal::PerformanceNotFound).and_then(Self::judge_on)
@@ -57,7 +57,10 @@ impl Oracle<'_> {
             AnyCommand::Schedule(concert::Schedule { concert, .. })
             | AnyCommand::Extend(concert::Extend { concert, performance: None, .. })
             | AnyCommand::Configure(waiting_room::Configure { concert, .. })
-            | AnyCommand::HandOut(waiting_room::HandOut { concert, .. }) => self.judge_concert(*concert),
+            | AnyCommand::HandOut(waiting_room::HandOut { concert, .. })
+            | AnyCommand::NoteList(waiting_room::NoteList { concert, .. })
+            | AnyCommand::PutBeacon(waiting_room::PutBeacon { concert, .. })
+            | AnyCommand::StoreDraw(waiting_room::StoreDraw { concert, .. }) => self.judge_concert(*concert),
             AnyCommand::ChangeLecture(change) => self.judge_lecture_change(change),
             AnyCommand::CancelLecture(lecture::CancelLecture { lecture, .. })
             | AnyCommand::CancelApplications(lecture::CancelApplications { lecture })
@@ -207,7 +210,8 @@ impl Oracle<'_> {
         }
         match sale.opens_at {
             Some(opens_at) if self.at < opens_at => {
-                Err(Refusal::SaleNotOpen { opens_at, opens_in_seconds: self.at.seconds_until(opens_at) })
+                let opens_in_seconds = self.at.seconds_until(opens_at);
+                Err(Refusal::SaleNotOpen { opens_at, early_from: None, as_of: self.at, opens_in_seconds })
             }
             _ => Ok(()),
         }

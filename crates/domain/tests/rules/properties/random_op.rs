@@ -91,6 +91,7 @@ pub(super) fn op_or_change() -> impl Strategy<Value = Op> {
         active_seconds,
         claim_seconds,
         paused,
+        ..Patch::default()
     });
     prop_oneof![
         16 => op(),

@@ -57,6 +57,12 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         }
         Done::HandOut(BlockState { blocks, .. }) => assert!(tables.rooms.values().any(|room| room.blocks == *blocks)),
         Done::Configure(settings) => assert!(tables.rooms.values().any(|room| room.settings == *settings)),
+        Done::PutBeacon((room, draw)) => {
+            assert!(
+                tables.rooms.values().any(|known| known == room) && tables.draws.values().any(|known| known == draw)
+            );
+        }
+        Done::NoteList(()) | Done::StoreDraw(_) => {}
         Done::CancelLecture(_) | Done::CancelApplications(_) => {}
         Done::RemoveApplication(_) | Done::PromoteWaiting(_) => {}
         Done::Cancel(()) | Done::Release(()) | Done::Expire(_) | Done::Leave(()) | Done::Step(()) => {}

@@ -38,7 +38,16 @@ codes! {
     PerformanceNotFound => "performance-not-found",
     PerformanceAmbiguous => "performance-ambiguous",
     SaleClosed => "sale-closed",
-    SaleNotOpen { opens_at: Timestamp::default(), opens_in_seconds: 1 } => "sale-not-open",
+    SaleNotOpen {
+        opens_at: Timestamp::default(), early_from: None, as_of: Timestamp::default(), opens_in_seconds: 1
+    } => "sale-not-open",
+    EarlyHours { field: "earlyFrom" } => "invalid-request",
+    RoomInUse => "room-in-use",
+    DrawNotClosed => "draw-not-closed",
+    BeaconUnnamed => "beacon-unnamed",
+    BeaconSet => "beacon-set",
+    Drawn => "unavailable",
+    SaleOpened => "sale-opened",
     SaleHours { field: "closesAt" } => "invalid-request",
     CodeRequired { codes_until: Timestamp::default(), ends_in_seconds: 1 } => "code-required",
     CodeInvalid => "code-invalid",

@@ -29,6 +29,9 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
     keys.emptied_lectures.iter().for_each(|lecture| loading.lowest(*lecture));
     loading.codes(keys, now);
     keys.rooms.iter().for_each(|concert| loading.room(*concert));
+    for concert in &keys.draws {
+        loading.rows.draws.load(*concert, tables.draws.get(concert).cloned());
+    }
     keys.entrants.iter().for_each(|(concert, user)| loading.entrant(*concert, user));
     keys.places.iter().for_each(|key| loading.place(*key));
     for key in &keys.turns {

@@ -82,6 +82,9 @@ mixed! {
     Step(waiting_room::Step),
     Configure(waiting_room::Configure) by staff,
     HandOut(waiting_room::HandOut),
+    NoteList(waiting_room::NoteList),
+    PutBeacon(waiting_room::PutBeacon) by staff,
+    StoreDraw(waiting_room::StoreDraw),
     CreateCodes(presale::CreateCodes) by staff,
     DeleteCode(presale::DeleteCode) by staff,
 }

@@ -68,6 +68,9 @@ impl Stage {
                 format!("epoch {}, {issued} of {}", blocks.epoch, blocks.reserved_to)
             }
             Ok(Done::Configure(_)) => "set".to_owned(),
+            Ok(Done::NoteList(())) => "noted".to_owned(),
+            Ok(Done::PutBeacon(_)) => "put".to_owned(),
+            Ok(Done::StoreDraw(is_stored)) => if *is_stored { "drawn" } else { "as before" }.to_owned(),
             Ok(Done::CreateCodes(codes)) => format!("made {}", listed(codes.iter().map(|code| &code.text))),
             Ok(Done::DeleteCode(code)) => format!("deleted {}", code.text),
             Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
@@ -198,10 +201,11 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {
             format!("{code} {}, retry after {wait}", listed(seats))
         }
-        Refusal::SaleNotOpen { opens_at, opens_in_seconds } => {
-            format!("{code} until {}, in {opens_in_seconds}", seconds(*opens_at))
+        Refusal::SaleNotOpen { opens_at, early_from, opens_in_seconds, .. } => {
+            let early = early_from.map_or_else(String::new, |from| format!(", early from {}", seconds(from)));
+            format!("{code} until {}{early}, in {opens_in_seconds}", seconds(*opens_at))
         }
-        Refusal::SaleHours { field } => format!("{code} {field}"),
+        Refusal::SaleHours { field } | Refusal::EarlyHours { field } => format!("{code} {field}"),
         Refusal::CodeRequired { codes_until, ends_in_seconds } => {
             format!("{code} until {}, in {ends_in_seconds}", seconds(*codes_until))
         }

@@ -51,6 +51,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.waiting.changed().count()
         + rows.freed_seats.changed().count()
         + rows.rooms.changed().count()
+        + rows.draws.changed().count()
         + rows.concerts.changed().count()
         + rows.places.changed().count()
         + rows.turns.changed().count()
@@ -68,6 +69,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.rewritten.len()
         + rows.admin_log.len()
         + rows.disputes.len()
+        + rows.orders.len()
         + rows.payments.len()
         + rows.refunds.len()
         + rows.voided.len()
@@ -160,6 +162,14 @@ fn save_waiting_rooms(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(after.version > before.version, "a room changed without a new version");
         assert!(after.issued >= before.issued && after.served >= before.served, "a line went backwards");
     });
+    write(&mut tables.draws, &rows.draws, |id, before, after| {
+        assert!(before.is_none() || locks.rooms.contains(id), "a draw changed without its room's lock");
+        assert!(after.is_some(), "a draw is never deleted");
+    });
+    for (concert, order) in &rows.orders {
+        assert!(locks.rooms.contains(concert), "an order was added without its room's lock");
+        assert!(tables.orders.insert(*concert, order.clone()).is_none(), "an order was drawn twice");
+    }
     let turns = &tables.turns;
     write(&mut tables.places, &rows.places, |key, before, after| {
         let (concert, number) = key;

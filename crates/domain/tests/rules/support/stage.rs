@@ -22,7 +22,7 @@ use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, Use
 use onsale_domain::lecture;
 use onsale_domain::refund::Policy;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Settings, Token};
+use onsale_domain::waiting_room::{Seed, Settings, Token};
 
 use super::{Answer, START, World};
 
@@ -112,7 +112,8 @@ impl Stage {
     /// Opens a concert, which the following lines mean where they name none.
     pub(crate) fn concert(mut self, name: &str, room: Settings) -> Self {
         let (title, venue, seats_per_user) = (name.into(), "hall".into(), concert::SEATS_PER_USER_DEFAULT);
-        let open = concert::Create { title, venue, room, notice: None, seats_per_user };
+        let seed = room.draw_at.map(|_| Seed::new([7; 32]));
+        let open = concert::Create { title, venue, room, seed, notice: None, seats_per_user };
         let Ok(Done::CreateConcert(concert)) = self.world.one(AnyCommand::from(open)) else {
             unreachable!("a concert can always be opened")
         };

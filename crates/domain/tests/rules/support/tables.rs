@@ -13,7 +13,7 @@ use onsale_domain::presale::{Code, CodeKey, Standing as CodeStanding, Use};
 use onsale_domain::refund::Refund;
 use onsale_domain::ticket::Voided;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Line, Place, PlaceStanding, Room, Token, Turn};
+use onsale_domain::waiting_room::{Draw, Line, Place, PlaceStanding, Room, Token, Turn};
 use onsale_domain::wallet::{Account, Entry};
 
 /// All rows there are.
@@ -31,6 +31,9 @@ pub(crate) struct Tables {
     pub(crate) lecture_history: Vec<HistoryLine>,
     pub(crate) concerts: BTreeMap<ConcertId, Concert>,
     pub(crate) rooms: BTreeMap<ConcertId, Room>,
+    pub(crate) draws: BTreeMap<ConcertId, Draw>,
+    /// Drawn orders: the entry numbers, first drawn first.
+    pub(crate) orders: BTreeMap<ConcertId, Arc<[u32]>>,
     pub(crate) places: BTreeMap<(ConcertId, u64), Place>,
     pub(crate) turns: BTreeMap<(ConcertId, u64), Turn>,
     pub(crate) ends: BTreeMap<(ConcertId, u64), Timestamp>,
@@ -76,7 +79,7 @@ impl Tables {
             };
         }
         let tables = differing!(
-            accounts ledger lectures applications waiting waiting_blocks freed_seats lecture_history concerts rooms places turns ends
+            accounts ledger lectures applications waiting waiting_blocks freed_seats lecture_history concerts rooms draws orders places turns ends
             performances seats blocks layouts reservations extensions payments refunds voided cancellations failed_refunds events
             codes code_uses
         );

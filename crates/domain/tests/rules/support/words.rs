@@ -25,7 +25,7 @@ use onsale_domain::concert::{self, Dates, Hold, Notice, Target, Wish};
 use onsale_domain::event::{Event, Happening};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::refund::{self, Policy, Rule};
-use onsale_domain::waiting_room::{self, Patch, Step};
+use onsale_domain::waiting_room::{self, Order, Patch, Step};
 use onsale_domain::{lecture, payment, presale, wallet};
 
 use super::cancelled::report;
@@ -183,13 +183,18 @@ impl Stage {
                     let standing = self.world.tables.code_standing(&(concert, text.into()), &user, now);
                     presale::check_entry(standing.as_ref(), &user, now)
                 });
-                waiting_room::Enter { concert, user, pass }.into()
+                waiting_room::Enter { concert, user, pass, ended: None }.into()
             }
             "codes" => self.new_code(line).into(),
             "voids" => presale::DeleteCode { concert: self.concert_of(line.actor), text: line.rest[0].into() }.into(),
             "leaves" => onsale_domain::leaving::Leave(self.token(line.actor)).into(),
             "steps" | "admits" | "ends" => self.step(line).into(),
-            "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
+            "sets" => waiting_room::Configure {
+                concert: self.concert_of(line.actor),
+                patch: patch(line),
+                draw: waiting_room::DrawPatch::default(),
+            }
+            .into(),
             verb => unreachable!("no script has the verb {verb}"),
         }
     }
@@ -307,5 +312,8 @@ fn patch(line: &Line<'_>) -> Patch {
         active_seconds: number("turn"),
         claim_seconds: number("claim"),
         paused: line.option("paused").map(|word| word == "yes"),
+        early_from: line.option("early").map(|word| word.parse().ok().map(|at| START.plus_seconds(at))),
+        order: line.option("order").map(|word| if word == "draw" { Order::Draw } else { Order::Arrival }),
+        draw_at: line.option("draws").and_then(|word| word.parse().ok()).map(|at| START.plus_seconds(at)),
     }
 }

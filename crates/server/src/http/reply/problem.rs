@@ -41,6 +41,8 @@ pub(crate) struct Problem {
     seats: Box<[i64]>,
     position: Option<u64>,
     opens_at: Option<Instant>,
+    early_from: Option<Instant>,
+    as_of: Option<Instant>,
     codes_until: Option<Instant>,
     /// With `already-checked-in`: the time and the device of the scan that counts.
     checked_in: Option<(Instant, Arc<str>)>,
@@ -80,10 +82,18 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     position: Option<u64>,
-    /// With `sale-not-open`: when the sale opens.
+    /// With `sale-not-open`, and with `queue-token-waiting` before the opening: when the sale opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
     opens_at: Option<Instant>,
+    /// With `sale-not-open`: from when on users may enter before the opening, if they may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    early_from: Option<Instant>,
+    /// With `sale-not-open`: the instant of the decision, by the clock of the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    as_of: Option<Instant>,
     /// With `code-required`: when the presale ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
@@ -114,6 +124,8 @@ impl Problem {
             seats: Box::default(),
             position: None,
             opens_at: None,
+            early_from: None,
+            as_of: None,
             codes_until: None,
             checked_in: None,
             retry_after_seconds,
@@ -142,6 +154,16 @@ impl Problem {
     pub(crate) fn challenge(mut self, error: &'static str) -> Self {
         self.bearer_error = Some(error);
         self.detail(error)
+    }
+
+    pub(crate) fn opens_at(mut self, opens_at: Option<Timestamp>) -> Self {
+        self.opens_at = opens_at.map(Instant);
+        self
+    }
+
+    pub(crate) fn early_position(mut self, position: Option<u64>) -> Self {
+        self.position = position;
+        self
     }
 
     pub(crate) fn position(mut self, position: u64) -> Self {
@@ -179,6 +201,8 @@ impl Problem {
             seats: &self.seats,
             position: self.position,
             opens_at: self.opens_at,
+            early_from: self.early_from,
+            as_of: self.as_of,
             codes_until: self.codes_until,
             checked_in_at: self.checked_in.as_ref().map(|(at, _)| *at),
             device: self.checked_in.as_ref().map(|(_, device)| &**device),
@@ -273,7 +297,14 @@ impl From<&Refusal> for Code {
             Refusal::PerformanceAmbiguous => Self::PerformanceAmbiguous,
             Refusal::SaleClosed => Self::SaleClosed,
             Refusal::SaleNotOpen { .. } => Self::SaleNotOpen,
-            Refusal::SaleHours { .. } => Self::InvalidRequest,
+            Refusal::SaleHours { .. } | Refusal::EarlyHours { .. } => Self::InvalidRequest,
+            Refusal::RoomInUse => Self::RoomInUse,
+            Refusal::DrawNotClosed => Self::DrawNotClosed,
+            Refusal::BeaconUnnamed => Self::BeaconUnnamed,
+            Refusal::BeaconSet => Self::BeaconSet,
+            // The handler has read the token before the draw. The client sends the request again.
+            Refusal::Drawn => Self::Unavailable,
+            Refusal::SaleOpened => Self::SaleOpened,
             Refusal::CodeRequired { .. } => Self::CodeRequired,
             Refusal::CodeInvalid => Self::CodeInvalid,
             Refusal::CodeUsedUp => Self::CodeUsedUp,
@@ -305,10 +336,16 @@ impl From<&Refusal> for Problem {
         let problem = Self::new(Code::from(refusal));
         match refusal {
             Refusal::AmountOutOfRange => problem.amount("must be 1 to 10,000,000"),
-            Refusal::SaleNotOpen { opens_at, opens_in_seconds } => {
-                let problem = problem.retry_after(spread(*opens_in_seconds));
-                Self { opens_at: Some(Instant(*opens_at)), ..problem }
+            Refusal::SaleNotOpen { opens_at, early_from, as_of, opens_in_seconds } => {
+                // Not spread: a client that obeys must not stand behind one that tries again and again.
+                let problem = problem.retry_after((*opens_in_seconds).min(OPENING_SECONDS_MAX));
+                let (early_from, as_of) = (early_from.map(Instant), Some(Instant(*as_of)));
+                Self { early_from, as_of, ..problem.opens_at(Some(*opens_at)) }
             }
+            Refusal::EarlyHours { field } => Self::invalid_field(
+                field,
+                "contradicts another field: earlyFrom < drawAt ≤ opensAt, and drawAt + 10 s ≤ beaconAt ≤ opensAt",
+            ),
             Refusal::SaleHours { field: "codesUntil" } => {
                 Self::invalid_field("codesUntil", "the presale must end after the sale opens")
             }
@@ -342,14 +379,6 @@ impl From<&Refusal> for Problem {
 
 /// The longest `Retry-After` before a sale opens or a presale ends, in seconds.
 const OPENING_SECONDS_MAX: u32 = 3_600;
-
-/// When to try again before an opening, in seconds. Random, so that the visitors of one minute do not return in one second: up to
-/// a tenth later than the opening, or some time in the last half of the next hour if the opening is further away.
-fn spread(opens_in_seconds: u32) -> u32 {
-    let latest = opens_in_seconds.saturating_add(opens_in_seconds / 10 + 2).min(OPENING_SECONDS_MAX);
-    let earliest = opens_in_seconds.min(OPENING_SECONDS_MAX / 2);
-    rand::random_range(if latest < OPENING_SECONDS_MAX { opens_in_seconds } else { earliest }..=latest)
-}
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {

@@ -12,6 +12,7 @@ use onsale_app::waiting_room::LiveRoom;
 use onsale_domain::concert::{Concert, Performance};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Order, Settings};
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -26,7 +27,7 @@ use crate::http::openapi::{Input, Operation};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Cached, Listed, to_json};
 use crate::http::routes::notice::NoticeShown;
-use crate::http::values::{Day, Exactly, Id, Instant, PathId, Switch};
+use crate::http::values::{Day, Exactly, Id, Instant, PathId, PlaceOrder, Switch};
 
 /// A cached list of concerts is read again after this many milliseconds, because a sale changes `soldOut`, and an
 /// administrator the notice and the hours, without changing the edition of the catalogue.
@@ -47,9 +48,15 @@ pub(crate) struct ConcertShown {
     sold_out: bool,
     /// A text for buyers; null if there is none.
     notice: Option<NoticeShown>,
-    /// No user enters, is admitted or holds seats before this instant; null for no bound.
+    /// No user is admitted or holds seats before this instant, and none enters but from `earlyFrom` on; null for no bound.
     opens_at: Option<Instant>,
-    /// The same from this instant on; null for no bound.
+    /// From this instant on users enter before `opensAt`; null if they may not.
+    early_from: Option<Instant>,
+    /// How the order of early places is decided.
+    order: PlaceOrder,
+    /// When the list of a draw closes; null if places follow the order of arrival.
+    draw_at: Option<Instant>,
+    /// From this instant on no user enters, is admitted or holds seats; null for no bound.
     closes_at: Option<Instant>,
     /// Until this instant a presale code is needed to enter and to hold; null for no presale.
     codes_until: Option<Instant>,
@@ -70,6 +77,9 @@ impl ConcertShown {
             sold_out: false,
             notice: concert.notice.clone().map(NoticeShown),
             opens_at: concert.sale.opens_at.map(Instant),
+            early_from: None,
+            order: PlaceOrder(Order::Arrival),
+            draw_at: None,
             closes_at: concert.sale.closes_at.map(Instant),
             codes_until: concert.sale.codes_until.map(Instant),
             closed: concert.sale.closed,
@@ -96,6 +106,7 @@ impl ConcertShown {
             closed: sale.is_closed(now),
             ..shown
         }
+        .with_entry(&snapshot.room.settings)
     }
 
     /// As staff read it: `closed` is what they have set.
@@ -103,8 +114,19 @@ impl ConcertShown {
         let now = app.reader.now();
         let Some(programme) = app.catalogue.programme(concert.id) else { return Self::new(concert) };
         let room = app.rooms.get(concert.id);
+        let settings = room.as_ref().map(|room| room.snapshot().room.settings);
         let sold_out = room.map_or_else(|| programme.is_over(now), |room| room.is_sold_out(now));
-        Self { sold_out, ..Self::of(&programme, concert) }
+        let shown = Self { sold_out, ..Self::of(&programme, concert) };
+        match settings {
+            Some(settings) => shown.with_entry(&settings),
+            None => shown,
+        }
+    }
+
+    /// The same, with how users enter before the opening.
+    pub(crate) fn with_entry(self, settings: &Settings) -> Self {
+        let (early_from, draw_at) = (settings.early_from.map(Instant), settings.draw_at.map(Instant));
+        Self { early_from, draw_at, order: PlaceOrder(settings.order()), ..self }
     }
 
     /// The concert, which may be newer than that of the programme, with the dates of the programme.
@@ -123,8 +145,8 @@ impl Sample for ConcertShown {
         json!({
             "concertId": sample::CONCERT, "title": "Night of the Locks", "venue": "Hall of Rows",
             "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false, "notice": null,
-            "opensAt": "2026-11-20T05:00:00.000Z", "closesAt": null, "codesUntil": null, "closed": false,
-            "maxSeatsPerUser": 4
+            "opensAt": "2026-11-20T05:00:00.000Z", "earlyFrom": "2026-11-20T04:30:00.000Z",
+            "order": "arrival", "drawAt": null, "closesAt": null, "codesUntil": null, "closed": false, "maxSeatsPerUser": 4
         })
     }
 }

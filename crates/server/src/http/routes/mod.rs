@@ -7,6 +7,7 @@ pub(crate) mod check_in;
 pub(crate) mod code;
 pub(crate) mod concert;
 pub(crate) mod desk;
+pub(crate) mod draw;
 pub(crate) mod health;
 pub(crate) mod hours;
 pub(crate) mod lecture;

@@ -37,11 +37,11 @@ pub(crate) struct QueuePlace {
     user_id: Id<UserId>,
     concert_id: Id<ConcertId>,
     pub(crate) status: TokenStatus,
-    /// 1 is the next to be admitted; null unless waiting.
+    /// 1 is the next to be admitted; null unless early or waiting, and before a draw.
     position: Option<u64>,
-    /// An estimate; null unless waiting.
+    /// An estimate; null unless early or waiting.
     estimated_wait_seconds: Option<u64>,
-    /// Seconds until the next poll; null unless waiting.
+    /// Seconds until the next poll; null unless early or waiting.
     poll_after_seconds: Option<u64>,
     issued_at: Instant,
     /// Until when the turn lasts, live holds counted; null unless active.
@@ -54,6 +54,8 @@ pub(crate) struct QueuePlace {
     paused: bool,
     /// Before this instant no user is admitted or takes a hold; `estimatedWaitSeconds` counts it in. Null for no bound.
     opens_at: Option<Instant>,
+    /// When the list of a draw closes; null if places follow the order of arrival.
+    draw_at: Option<Instant>,
     /// From this instant on the sale is closed; null for no bound.
     closes_at: Option<Instant>,
     /// The sale is closed: no user enters, is admitted or takes a hold. Places stay, and live holds can be paid.
@@ -69,7 +71,7 @@ impl Sample for QueuePlace {
             "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4, "pollAfterSeconds": 1,
             "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "asOf": "2026-11-22T11:12:13.460Z",
             "soldOut": false, "paused": false,
-            "opensAt": "2026-11-22T11:00:00.000Z", "closesAt": null,
+            "opensAt": "2026-11-22T11:00:00.000Z", "drawAt": null, "closesAt": null,
             "closed": false, "notice": {"ko": "결제 시간을 10분 연장했습니다.", "en": "You have 10 more minutes to pay."}
         })
     }
@@ -84,7 +86,7 @@ pub(crate) struct PlaceNews {
     pub(crate) sold_out: bool,
     pub(crate) paused: bool,
     pub(crate) closed: bool,
-    pub(crate) hours: [Option<Timestamp>; 2],
+    pub(crate) hours: [Option<Timestamp>; 3],
     pub(crate) notice: Option<NoticeShown>,
 }
 
@@ -92,6 +94,8 @@ pub(crate) struct PlaceNews {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum TokenStatus {
+    /// In line before the opening of the sale. No place is admitted yet.
+    Early,
     /// In line.
     Waiting,
     /// Admitted, and the turn runs.
@@ -123,11 +127,18 @@ impl QueuePlace {
             sold_out: placement.is_sold_out,
             paused: placement.is_paused,
             opens_at: placement.opens_at.map(Instant),
+            draw_at: placement.draw_at.map(Instant),
             closes_at: placement.closes_at.map(Instant),
             closed: placement.is_closed,
             notice: placement.notice.map(NoticeShown),
         };
         Ok(match placement.standing {
+            Standing::Early { position, estimated_wait_seconds, poll_after_seconds } => Self {
+                position,
+                estimated_wait_seconds,
+                poll_after_seconds: Some(poll_after_seconds),
+                ..place(TokenStatus::Early)
+            },
             Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {
                 position: Some(position),
                 estimated_wait_seconds: Some(estimated_wait_seconds),
@@ -143,7 +154,7 @@ impl QueuePlace {
     pub(crate) fn news(&self) -> PlaceNews {
         let Self { status, position, sold_out, paused, closed, .. } = *self;
         let active_until = self.active_until.map(|Instant(until)| until);
-        let hours = [self.opens_at, self.closes_at].map(|bound| bound.map(|Instant(at)| at));
+        let hours = [self.opens_at, self.closes_at, self.draw_at].map(|bound| bound.map(|Instant(at)| at));
         PlaceNews { status, position, active_until, sold_out, paused, closed, hours, notice: self.notice.clone() }
     }
 
@@ -196,8 +207,9 @@ impl Output for Entered {
 ///
 /// One user has one place in a room: entering again returns the same token. Idempotent by itself; an `Idempotency-Key`
 /// is accepted and ignored. A user who enters again after the token has ended gets a new place at the end. A sale that is not
-/// open still returns the place that a user has. `sale-not-open` has the instant of the opening in `opensAt`, and a
-/// `Retry-After` of at most an hour that spreads the visitors. The code is judged after that.
+/// open still returns the place that a user has. From `earlyFrom` on users enter before the opening: status `EARLY`.
+/// `sale-not-open` has `earlyFrom` and `opensAt`, and a `Retry-After` of at most an hour that ends when users may enter. The code
+/// is judged after that.
 #[operation(tag = WaitingRoom, returns = "A new place", codes(ConcertNotFound, SaleClosed, SaleNotOpen))]
 pub(crate) async fn enter_queue(
     State(app): State<App>,

@@ -87,8 +87,14 @@ fn changed_concert() -> Value {
 /// Change a concert: its texts, the hours of its sale, or how many seats one user may have
 ///
 /// `closed`, the time before `opensAt` and the time from `closesAt` on stop entering, admission and holds. Places stay, running
-/// turns end as ever, and live holds can be paid or released. At least one field is needed.
-#[operation(tag = Administration, returns = "The concert", codes(ConcertNotFound), example = changed_concert())]
+/// turns end as ever, and live holds can be paid or released. At least one field is needed. Once users entered early, `opensAt`
+/// moves only later (`room-in-use`), and no longer after the opening (`sale-opened`).
+#[operation(
+    tag = Administration,
+    returns = "The concert",
+    codes(ConcertNotFound, RoomInUse, SaleOpened),
+    example = changed_concert()
+)]
 pub(crate) async fn update_concert(
     State(app): State<App>,
     staff: Staff<RunSale>,

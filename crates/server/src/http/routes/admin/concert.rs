@@ -9,7 +9,7 @@ use onsale_domain::concert::{
 };
 use onsale_domain::ids::ConcertId;
 use onsale_domain::refund::Policy;
-use onsale_domain::waiting_room::Settings;
+use onsale_domain::waiting_room::{Seed, Settings};
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -81,15 +81,21 @@ pub(crate) async fn create_concert(
     let at = |field: Option<InstantField>| field.and_then(|InstantField(at)| at);
     let (opens_at, closes_at, codes_until) = (at(opens_at), at(closes_at), at(codes_until));
     let sale = Sale { closed: closed.unwrap_or(false), opens_at, closes_at, codes_until };
-    let room = Settings { sale, ..queue.unwrap_or_default().into_patch().apply(app.room) };
+    let patch = queue.unwrap_or_default().into_patch();
+    let room = patch.ordered(Settings { sale, ..patch.apply(app.room) });
+    if patch.draw_at.is_some() && room.draw_at.is_none() {
+        return Err(Problem::invalid_field("queue.drawAt", "only with the order draw"));
+    }
+    let seed = room.draw_at.map(|_| Seed::new(rand::random()));
     let notice = notice.and_then(|NoticeField(notice)| notice);
-    let create = Create { title: title.into(), venue: venue.into(), room, notice, seats_per_user };
-    app.decide_by_staff(&staff, create, &payload, |concert| Created(ConcertShown::new(concert))).await
+    let create = Create { title: title.into(), venue: venue.into(), room, seed, notice, seats_per_user };
+    app.decide_by_staff(&staff, create, &payload, move |concert| Created(ConcertShown::new(concert).with_entry(&room)))
+        .await
 }
 
 fn new_concert() -> Value {
     let mut concert = ConcertShown::sample();
-    for field in ["firstDate", "lastDate", "opensAt"] {
+    for field in ["firstDate", "lastDate", "opensAt", "earlyFrom"] {
         concert[field] = Value::Null;
     }
     concert

@@ -170,6 +170,7 @@ async fn places(app: &App, user: &UserId) -> Result<Vec<UserPlace>, Problem> {
     tokens.sort_by_key(|token| std::cmp::Reverse(token.issued_at));
     let shown = tokens.iter().take(SHOWN).filter_map(|token| {
         let (status, position) = match app.rooms.look(token)? {
+            Look::Early(position) => (TokenStatus::Early, position),
             Look::Waiting(position) => (TokenStatus::Waiting, Some(position)),
             Look::Active => (TokenStatus::Active, None),
             Look::Expired => (TokenStatus::Expired, None),

@@ -55,6 +55,8 @@ pub enum Refusal {
         as_of: Timestamp,
         /// Seconds until the request can succeed, rounded up, at least 1.
         opens_in_seconds: u32,
+        /// Whether early places are drawn, so that it does not matter who comes first.
+        is_drawn: bool,
     },
     /// Users would enter early without an opening, or not before it.
     EarlyHours {

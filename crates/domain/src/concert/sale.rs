@@ -48,6 +48,7 @@ impl Sale {
                 early_from: None,
                 as_of: at,
                 opens_in_seconds: at.seconds_until(opens_at),
+                is_drawn: false,
             }),
             None => Ok(()),
         }

@@ -65,7 +65,7 @@ impl Room {
     /// # Errors
     /// [`Refusal::SaleClosed`], or else [`Refusal::SaleNotOpen`] before `early_from`, or before the opening without it.
     pub fn judge_entry(&self, at: Timestamp) -> Result<(), Refusal> {
-        let Settings { sale, early_from, .. } = self.settings;
+        let Settings { sale, early_from, draw_at, .. } = self.settings;
         if sale.is_closed(at) {
             return Err(Refusal::SaleClosed);
         }
@@ -74,7 +74,8 @@ impl Room {
         if begins_at <= at {
             return Ok(());
         }
-        Err(Refusal::SaleNotOpen { opens_at, early_from, as_of: at, opens_in_seconds: at.seconds_until(begins_at) })
+        let (opens_in_seconds, is_drawn) = (at.seconds_until(begins_at), draw_at.is_some());
+        Err(Refusal::SaleNotOpen { opens_at, early_from, as_of: at, opens_in_seconds, is_drawn })
     }
 
     /// Whether a place may have been handed out, also by Redis.

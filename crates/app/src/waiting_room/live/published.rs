@@ -46,13 +46,15 @@ impl Snapshot {
     pub(super) fn poll_undrawn_after_seconds(&self, token: &Token, waiting: u64, now: Timestamp) -> u64 {
         let spread = token.id.uuid().as_bytes()[15];
         let far = self.poll_after_seconds(waiting.max(1), spread);
-        let Settings { draw_at, sale, .. } = self.room.settings;
-        let Some((draw_at, opens_at)) = draw_at.zip(sale.opens_at).filter(|(_, opens_at)| now < *opens_at) else {
-            return far.min(2);
-        };
-        let between = draw_at.millis_until(opens_at) * i64::from(spread) / 256;
-        let asks_at = draw_at.plus_millis(between).plus_seconds(1);
-        if asks_at <= now { far } else { far.min(u64::from(now.seconds_until(asks_at))) }
+        let Settings { draw_at, sale, claim_seconds, .. } = self.room.settings;
+        let between = draw_at.zip(sale.opens_at).map(|(draw_at, opens_at)| {
+            draw_at.plus_millis(draw_at.millis_until(opens_at) * i64::from(spread) / 256).plus_seconds(1)
+        });
+        match between.filter(|asks_at| now < *asks_at) {
+            Some(asks_at) => far.min(u64::from(now.seconds_until(asks_at))),
+            // The draw is late. It may be followed by the admission at once, and silence must not end that turn.
+            None => far.min(u64::from(claim_seconds / 2)).max(1),
+        }
     }
 
     pub(super) fn poll_after_seconds(&self, position: u64, spread: u8) -> u64 {

@@ -211,7 +211,13 @@ impl Oracle<'_> {
         match sale.opens_at {
             Some(opens_at) if self.at < opens_at => {
                 let opens_in_seconds = self.at.seconds_until(opens_at);
-                Err(Refusal::SaleNotOpen { opens_at, early_from: None, as_of: self.at, opens_in_seconds })
+                Err(Refusal::SaleNotOpen {
+                    opens_at,
+                    early_from: None,
+                    as_of: self.at,
+                    opens_in_seconds,
+                    is_drawn: false,
+                })
             }
             _ => Ok(()),
         }

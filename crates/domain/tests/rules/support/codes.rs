@@ -39,7 +39,7 @@ codes! {
     PerformanceAmbiguous => "performance-ambiguous",
     SaleClosed => "sale-closed",
     SaleNotOpen {
-        opens_at: Timestamp::default(), early_from: None, as_of: Timestamp::default(), opens_in_seconds: 1
+        opens_at: Timestamp::default(), early_from: None, as_of: Timestamp::default(), opens_in_seconds: 1, is_drawn: false
     } => "sale-not-open",
     EarlyHours { field: "earlyFrom" } => "invalid-request",
     RoomInUse => "room-in-use",

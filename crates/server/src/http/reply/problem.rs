@@ -336,9 +336,11 @@ impl From<&Refusal> for Problem {
         let problem = Self::new(Code::from(refusal));
         match refusal {
             Refusal::AmountOutOfRange => problem.amount("must be 1 to 10,000,000"),
-            Refusal::SaleNotOpen { opens_at, early_from, as_of, opens_in_seconds } => {
-                // Not spread: a client that obeys must not stand behind one that tries again and again.
-                let problem = problem.retry_after((*opens_in_seconds).min(OPENING_SECONDS_MAX));
+            Refusal::SaleNotOpen { opens_at, early_from, as_of, opens_in_seconds, is_drawn } => {
+                // Spread only if the order of arrival does not count: otherwise a client that obeys must not stand behind one that
+                // tries again and again.
+                let spread = if *is_drawn { rand::random_range(0..=SPREAD_SECONDS_MAX) } else { 0 };
+                let problem = problem.retry_after(opens_in_seconds.saturating_add(spread).min(OPENING_SECONDS_MAX));
                 let (early_from, as_of) = (early_from.map(Instant), Some(Instant(*as_of)));
                 Self { early_from, as_of, ..problem.opens_at(Some(*opens_at)) }
             }
@@ -379,6 +381,9 @@ impl From<&Refusal> for Problem {
 
 /// The longest `Retry-After` before a sale opens or a presale ends, in seconds.
 const OPENING_SECONDS_MAX: u32 = 3_600;
+
+/// How much later visitors of a draw are led to return, at most, in seconds.
+const SPREAD_SECONDS_MAX: u32 = 5;
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {

@@ -138,8 +138,9 @@ impl Sample for DrawShown {
 /// The room of a concert and the record of its draw, as the database has both now.
 async fn draw_of(app: &App, concert: ConcertId) -> Result<(Room, Draw), Problem> {
     let room = app.rooms.find(concert).await?.ok_or_else(|| Problem::new(Code::ConcertNotFound))?;
+    // The room before the record: what the room shows as closed or drawn, the record has too.
+    let room = room.snapshot().room.clone();
     let draw = app.reader.draw(concert).await?;
-    let room = app.rooms.current(&room).unwrap_or(room).snapshot().room.clone();
     let none = || Problem::new(Code::NotFound).detail("the places of this concert follow the order of arrival");
     let draw = draw.filter(|_| room.settings.draw_at.is_some()).ok_or_else(none)?;
     Ok((room, draw))

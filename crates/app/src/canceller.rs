@@ -14,6 +14,9 @@ use onsale_domain::cancellation::{Cancellation, FailedRefund, Part, Step, Steppe
 use onsale_domain::ids::{PaymentId, PerformanceId, ReservationId};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::RefundSeats;
+use onsale_domain::time::Timestamp;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +42,38 @@ impl Observer for CancellerWake {
     }
 }
 
+/// The cancellations that are not done, as the last run of the task found them.
+#[derive(Clone, Debug, Default)]
+pub struct CancellationGauges {
+    waiting: Gauge,
+    overdue_seconds: Gauge,
+}
+
+impl CancellationGauges {
+    /// Registers `cancellations_waiting` and `cancellations_overdue_seconds`.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Cancelled performances of which only payments are left whose refund failed";
+        registry.register("cancellations_waiting", help, self.waiting.clone());
+        let help = "Longest time for which a step of a cancellation has been due";
+        registry.register("cancellations_overdue_seconds", help, self.overdue_seconds.clone());
+    }
+
+    /// Shows these cancellations, all that are under way.
+    fn show(&self, under_way: &[Cancellation], now: Timestamp) {
+        let waiting = under_way.iter().filter(|cancellation| cancellation.progress.is_through).count();
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        // The longest is not negative: a step that is due later counts as 0.
+        let overdue = under_way.iter().map(|cancellation| due_at(cancellation).millis_until(now) / 1_000);
+        self.overdue_seconds.set(overdue.max().unwrap_or_default().max(0));
+    }
+}
+
+/// The instant from which any process may take the next step.
+fn due_at(Cancellation { cancelled_at, progress, .. }: &Cancellation) -> Timestamp {
+    let waits_until = if progress.is_through { progress.retry_at } else { *cancelled_at };
+    waits_until.max(progress.leased_until)
+}
+
 /// Settles the seats of cancelled performances.
 #[derive(Clone)]
 pub struct Canceller {
@@ -52,6 +87,8 @@ pub struct Canceller {
     pub holder: i64,
     /// Counts the runs and failures of the task.
     pub metrics: TaskMetrics,
+    /// Shows the cancellations that are not done.
+    pub gauges: CancellationGauges,
 }
 
 impl Canceller {
@@ -59,6 +96,11 @@ impl Canceller {
     const EVERY: Duration = Duration::from_secs(2);
     /// Maximum number of seats in one step, and so of payments. Buyers of other performances may wait in the same lane.
     const SEATS_TOGETHER_MAX: usize = 100;
+    /// After a step the task rests for this multiple of its duration, because buyers wait for the same locks and processors.
+    /// `./bench cancellation` measures what is left for the sale.
+    const RESTS: u32 = 8;
+    /// The longest rest, well below the lease of a step.
+    const REST_MAX: Duration = Duration::from_secs(1);
 
     /// A name of a process for leases: random, and never 0.
     pub fn new_holder() -> i64 {
@@ -89,13 +131,14 @@ impl Canceller {
     }
 
     /// Takes one step of each cancellation that is due. One that fails does not keep the others from being settled. `tried`
-    /// has the last payment of each performance whose refund was tried again in this round. Returns whether a step follows now.
+    /// has the last payment of each performance whose refund was tried again in this round. Returns whether another step follows.
     ///
     /// # Errors
     /// The first failure.
     async fn settle(&self, tried: &mut HashMap<PerformanceId, PaymentId>) -> Result<bool, String> {
         let under_way = self.reader.cancellations_under_way().await.map_err(|error| error.to_string())?;
         let now = self.reader.now();
+        self.gauges.show(&under_way, now);
         let (mut goes_on, mut settled) = (false, Ok(()));
         for Cancellation { performance, progress, .. } in under_way {
             let is_ours = progress.holder == self.holder || progress.leased_until <= now;
@@ -103,6 +146,7 @@ impl Canceller {
             if !is_ours || !is_due {
                 continue;
             }
+            let began = Instant::now();
             let step = if progress.is_through {
                 self.again(performance, tried).await
             } else {
@@ -113,7 +157,12 @@ impl Canceller {
                 Err(error) => Err(error.to_string()),
             };
             match stepped {
-                Ok(further) => goes_on |= further,
+                Ok(further) => {
+                    goes_on |= further;
+                    if further {
+                        tokio::time::sleep((began.elapsed() * Self::RESTS).min(Self::REST_MAX)).await;
+                    }
+                }
                 Err(reason) => settled = settled.and(Err(reason)),
             }
         }
@@ -150,18 +199,12 @@ impl Canceller {
         Ok(Step { performance, holder: self.holder, part, payments, holds: Vec::new() })
     }
 
-    /// Takes a step, and rests as long as it took: other commands wait for the same locks. Returns whether a step follows now.
+    /// Takes a step. Returns whether another follows after a rest.
     async fn step(&self, step: Step) -> Result<bool, String> {
-        let began = Instant::now();
         let stepped = self.desk.submit_patiently(step).await.map_err(|error| error.to_string())?;
-        match stepped.map_err(|refusal| format!("{refusal:?}"))? {
-            // Another instance does the rest, or the next run looks whether it did.
-            Stepped::Elsewhere | Stepped::Taken { rests: true } => Ok(false),
-            Stepped::Taken { rests: false } => {
-                tokio::time::sleep(began.elapsed()).await;
-                Ok(true)
-            }
-        }
+        // Elsewhere, another instance does what is left, or the next run looks whether it did.
+        let stepped = stepped.map_err(|refusal| format!("{refusal:?}"))?;
+        Ok(matches!(stepped, Stepped::Taken { rests: false }))
     }
 }
 
@@ -180,4 +223,56 @@ fn named(performance: PerformanceId, seats: Vec<UnsettledSeat>) -> (Vec<Reservat
         }
     }
     (holds, payments)
+}
+
+#[cfg(test)]
+mod tests {
+    use onsale_domain::cancellation::Progress;
+    use onsale_domain::ids::{ConcertId, EventId};
+
+    use super::*;
+
+    const CANCELLED_AT: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn cancellation(progress: Progress) -> Cancellation {
+        Cancellation {
+            performance: PerformanceId::new(Default::default()),
+            concert: ConcertId::new(Default::default()),
+            version: 2,
+            event: EventId::new(Default::default()),
+            cancelled_at: CANCELLED_AT,
+            reason: "the singer is ill".into(),
+            payments: 3,
+            refunded_before: 0,
+            progress,
+        }
+    }
+
+    /// The gauges with these cancellations, this many seconds after the cancellation: those that wait, and overdue seconds.
+    fn shown(progress: &[&Progress], seconds: u32) -> (i64, i64) {
+        let gauges = CancellationGauges::default();
+        let under_way: Vec<_> = progress.iter().map(|progress| cancellation((*progress).clone())).collect();
+        gauges.show(&under_way, CANCELLED_AT.plus_seconds(seconds));
+        (gauges.waiting.get(), gauges.overdue_seconds.get())
+    }
+
+    #[test]
+    fn a_cancellation_waits_after_its_last_seat_and_is_overdue_when_no_process_takes_its_step() {
+        let new = Progress::default();
+        let leased = Progress { leased_until: CANCELLED_AT.plus_seconds(70), ..Progress::default() };
+        let through = Progress { is_through: true, retry_at: CANCELLED_AT.plus_seconds(80), ..leased };
+        let table: [(&[&Progress], u32, (i64, i64)); 8] = [
+            (&[], 90, (0, 0)),
+            (&[&new], 0, (0, 0)),
+            (&[&new], 90, (0, 90)),
+            (&[&leased], 69, (0, 0)),
+            (&[&leased], 90, (0, 20)),
+            (&[&through], 79, (1, 0)),
+            (&[&through], 90, (1, 10)),
+            (&[&through, &leased, &through], 90, (2, 20)),
+        ];
+        for (progress, seconds, expected) in table {
+            assert_eq!(shown(progress, seconds), expected, "{progress:?} after {seconds} s");
+        }
+    }
 }

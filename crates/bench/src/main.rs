@@ -18,6 +18,7 @@ mod row;
 mod scale;
 mod server;
 mod sqlite_batches;
+mod staff;
 mod suite;
 mod users;
 

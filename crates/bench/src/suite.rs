@@ -2,7 +2,7 @@
 
 use crate::print::Heads;
 use crate::row::Row;
-use crate::{events, grown, postgres, reads, room, server};
+use crate::{events, grown, postgres, reads, room, server, staff};
 
 /// A group of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Suite {
     Server,
     /// The program on Postgres.
     Postgres,
+    /// What staff do during a sale, on SQLite and on Postgres.
+    Staff,
     /// The waiting room on Redis and on Postgres.
     Room,
     /// Reads that are cached in memory.
@@ -24,7 +26,7 @@ pub(crate) enum Suite {
 impl Suite {
     /// The suite of a word of the command line.
     pub(crate) fn named(word: &str) -> Option<Self> {
-        let all = [Self::Postgres, Self::Room, Self::Reads, Self::Events, Self::Grown];
+        let all = [Self::Postgres, Self::Staff, Self::Room, Self::Reads, Self::Events, Self::Grown];
         all.into_iter().find(|suite| suite.name() == word)
     }
 
@@ -33,6 +35,7 @@ impl Suite {
         match self {
             Self::Server => "server",
             Self::Postgres => "postgres",
+            Self::Staff => "staff",
             Self::Room => "room",
             Self::Reads => "reads",
             Self::Events => "events",
@@ -45,6 +48,7 @@ impl Suite {
         match self {
             Self::Server => server::ROWS,
             Self::Postgres => postgres::ROWS,
+            Self::Staff => staff::ROWS,
             Self::Room => room::ROWS,
             Self::Reads => reads::ROWS,
             Self::Events => events::ROWS,
@@ -57,6 +61,7 @@ impl Suite {
         match self {
             Self::Server => server::NOTES,
             Self::Postgres => postgres::NOTES,
+            Self::Staff => staff::NOTES,
             Self::Room => room::NOTES,
             Self::Reads => reads::NOTES,
             Self::Events => events::NOTES,

@@ -101,8 +101,8 @@ pub enum Refusal {
         /// The index of the price in the request.
         index: usize,
     },
-    /// The performance does not start on the date that the request names: it was moved after the request was read. The request
-    /// has to be read again.
+    /// The dates of the concert are not those in which the request was looked up: a performance was added or moved since. The
+    /// request has to be read again.
     DateMoved,
     /// The token's user has no such reservation in its concert.
     ReservationNotFound,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::cancellation::{Cancellation, FailedRefund};
-use crate::concert::{Concert, Extension, HoldsCounted, Performance, Reservation, Seat};
+use crate::concert::{Concert, Dates, Extension, HoldsCounted, Performance, Reservation, Seat};
 use crate::event::Event;
 use crate::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture};
@@ -61,6 +61,9 @@ pub struct Keys {
     pub payments: BTreeSet<PaymentId>,
     /// Concerts whose rooms are locked, each with all of its performances, locked too.
     pub concerts: BTreeSet<ConcertId>,
+    /// Concerts whose dates are compared. Covered by no lock: read after the locks, so that a performance that is added or moved
+    /// meanwhile comes after this unit of work.
+    pub dates: BTreeSet<ConcertId>,
     /// Concerts of whose performances the holds are counted.
     pub counted_concerts: BTreeSet<ConcertId>,
     /// Performances of which the holds are counted.
@@ -151,6 +154,8 @@ pub struct Rows {
     pub concerts: Table<ConcertId, Concert>,
     /// All performances of the concerts named in [`Keys::concerts`]. Not saved.
     pub of_concerts: HashMap<ConcertId, Vec<PerformanceId>>,
+    /// The dates of the concerts named in [`Keys::dates`], with what this unit of work added and moved. Not saved.
+    pub dates: HashMap<ConcertId, Dates>,
     /// The holds of performances as they were counted. Not saved.
     pub counted: HashMap<PerformanceId, HoldsCounted>,
     /// Loaded holds of which a row, their own or that of a seat, lacks an extension. Not saved.
@@ -210,6 +215,16 @@ impl Rows {
         let ids = self.of_concerts.get(&concert);
         assert!(ids.is_some(), "the performances of {concert} were not loaded");
         ids.cloned().unwrap_or_default()
+    }
+
+    /// The dates of a concert.
+    ///
+    /// # Panics
+    /// If they were not loaded.
+    pub(crate) fn dates_of(&self, concert: ConcertId) -> Dates {
+        let dates = self.dates.get(&concert);
+        assert!(dates.is_some(), "the dates of {concert} were not loaded");
+        dates.copied().unwrap_or_default()
     }
 
     /// The reservations of a user in a concert that are held or paid.

@@ -3,12 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
-use onsale_testing::{Call, Caller, now_millis};
-use serde_json::json;
-use sha2::Sha256;
+use onsale_testing::{Call, Caller};
 
 /// Seconds for which a bearer is valid.
 const VALID: i64 = 3_600;
@@ -30,14 +25,8 @@ impl Issuer {
 
     /// A bearer of this user.
     pub(crate) fn bearer(&self, user: &str) -> String {
-        let claims = json!({"sub": user, "exp": now_millis() / 1_000 + VALID});
-        let parts =
-            [json!({"alg": "HS256", "typ": "JWT"}), claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
-        let text = parts.join(".");
         let secret = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut signature = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a secret of any length");
-        signature.update(text.as_bytes());
-        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.finalize().into_bytes()))
+        onsale_testing::bearer(&secret, user, VALID)
     }
 }
 

@@ -200,7 +200,7 @@ async fn a_pause_is_sent_at_once_and_the_state_again_and_again() {
 #[tokio::test]
 async fn an_open_stream_keeps_the_turn() {
     let sale = start(&[]).await;
-    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 3});
+    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 5});
     let concert = sale.concert(&settings).await;
     let followed = sale.active(&concert, "followed").await;
     let mut stream = follow(&sale, &followed).await;
@@ -210,7 +210,7 @@ async fn an_open_stream_keeps_the_turn() {
     let from = millis(&next["asOf"]);
     sale.until(&waiting, |place| {
         assert_eq!(place["status"], "WAITING", "the stream is a sign of life: {place}");
-        millis(&place["asOf"]) > from + 8_000
+        millis(&place["asOf"]) > from + 13_000
     })
     .await;
     // Once it is closed there is none.

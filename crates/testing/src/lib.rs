@@ -4,6 +4,7 @@
 
 pub mod auditor;
 mod balancer;
+mod bearer;
 mod caller;
 mod clock;
 mod contract;
@@ -33,6 +34,7 @@ mod wire_cutter;
 mod workload;
 
 pub use balancer::Balancer;
+pub use bearer::bearer;
 pub use caller::{Call, Caller, Reply};
 pub use clock::WallClock;
 pub use contract::Contract;

@@ -35,6 +35,7 @@ pub(super) const ONLY_IN: &[OnlyIn] = &[
          THEN 'onsale.lectures' ELSE 'onsale.concerts' END",
     ),
     on_postgres("performances", "known_version", "version"),
+    on_postgres("performances", "revised_at", "CASE WHEN revision > 0 THEN updated_at END"),
     on_postgres("performances", "written_version", "version"),
     on_postgres(
         "places",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onsale_app::store::{Announced, Unit};
-use onsale_domain::concert::{Concert, ENDING_WITHIN_MILLIS, Notice};
+use onsale_domain::concert::{Concert, Dates, ENDING_WITHIN_MILLIS, Notice};
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
 use onsale_domain::rows::{Keys, Rows};
 use tokio_postgres::Row;
@@ -52,6 +52,12 @@ pub(super) use further_of_seat;
 const CONCERTS: &str =
     "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats
     FROM concerts WHERE concert_id = ANY ($1)";
+
+/// The dates of concerts. The subquery is run for each concert, by key.
+const DATES: &str =
+    "SELECT wanted.concert_id, own.performances, own.revisions FROM unnest($1::uuid[]) wanted (concert_id)
+    CROSS JOIN LATERAL (SELECT count(*) performances, coalesce(sum(revision), 0)::bigint revisions FROM performances
+        WHERE performances.concert_id = wanted.concert_id) own";
 
 /// The holds of performances (`$1`, and all of the concerts `$2`) that are not settled, as of one instant: how many, how many
 /// of them are over, and those that end within `$3` milliseconds. A row of a performance with `held` and `lapsed`, or of a hold.
@@ -114,11 +120,11 @@ const TO_REWRITE: &str = "SELECT seat, reservation_id FROM seats
     WHERE performance_id = $1 AND seat > $3 AND NOT sold AND extended < $2 AND reservation_id IS NOT NULL
     ORDER BY seat LIMIT $4";
 
-pub(super) const WRITES: &[&str] = &[CONCERTS, COUNTED, EXTEND, WRITTEN];
+pub(super) const WRITES: &[&str] = &[CONCERTS, DATES, COUNTED, EXTEND, WRITTEN];
 #[cfg(test)]
 pub(super) const READS: &[&str] = &[UNWRITTEN, TO_REWRITE];
 
-/// Loads the rows of whole concerts, and counts holds. Their rooms and performances are locked by now.
+/// Loads the rows of whole concerts, and dates, and counts holds. Their rooms and performances are locked by now.
 pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if !keys.concerts.is_empty() {
         let ids: Vec<Uuid> = keys.concerts.iter().map(|id| id.uuid()).collect();
@@ -133,6 +139,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
             Ok(())
         });
     }
+    load_dates(pipeline, keys);
     if !keys.counted_performances.is_empty() || !keys.counted_concerts.is_empty() {
         let performances: Vec<Uuid> = keys.counted_performances.iter().map(|id| id.uuid()).collect();
         let concerts: Vec<Uuid> = keys.counted_concerts.iter().map(|id| id.uuid()).collect();
@@ -140,6 +147,20 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
             found.iter().try_for_each(|row| take_counted(row, unit))
         });
     }
+}
+
+fn load_dates<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    if keys.dates.is_empty() {
+        return;
+    }
+    let concerts: Vec<Uuid> = keys.dates.iter().map(|id| id.uuid()).collect();
+    pipeline.query(DATES, params![concerts], |found, unit| {
+        for row in found {
+            let dates = Dates { performances: number(row, 1)?, revisions: number(row, 2)? };
+            unit.rows.dates.insert(ConcertId::new(uuid(row, 0)?), dates);
+        }
+        Ok(())
+    });
 }
 
 fn take_counted(row: &Row, unit: &mut Unit) -> Sql<()> {

@@ -11,7 +11,8 @@ use super::session::Session;
 use super::values::{Sql, get, instant, params, small, uuid};
 
 const PERFORMANCES: &str =
-    "SELECT performance_id, concert_id, starts_at, capacity, sold, held, blocked, revenue, refunded
+    "SELECT performance_id, concert_id, starts_at, capacity, sold, held, blocked, revenue, refunded,
+        cancelled_at IS NOT NULL
     FROM performances WHERE starts_at > $1";
 
 /// One statement, and so one commit: the row of this instance, without the rows of instances that ended long ago. It waits for no
@@ -42,6 +43,7 @@ fn read_performance(row: &Row) -> Sql<PerformanceFigures> {
         blocked: small(row, 6)?,
         revenue: get(row, 7)?,
         refunded: get(row, 8)?,
+        is_cancelled: get(row, 9)?,
     })
 }
 

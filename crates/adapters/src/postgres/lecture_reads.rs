@@ -40,7 +40,7 @@ const APPLICANTS: &str = "SELECT user_id, seat_number, applied_at FROM applicati
 
 /// Every cancelled lecture is within the range, which selects the index of these lectures as in [`CHANGED`].
 const TO_EMPTY: &str =
-    "SELECT lecture_id FROM lectures WHERE cancelled_at BETWEEN 0 AND 9223372036854775807 AND enrolled > 0
+    "SELECT lecture_id FROM lectures WHERE cancelled_at BETWEEN $1 AND 9223372036854775807 AND enrolled > 0
     ORDER BY cancelled_at, lecture_id";
 
 const APPLIED: &str = "SELECT lecture_id, title, starts_at, applied_at
@@ -85,8 +85,13 @@ pub(super) async fn applicants(session: &Session, lecture: LectureId, page: Page
     session.query(APPLICANTS, wanted).await?.iter().map(|row| applicant(row, 0)).collect()
 }
 
-pub(super) async fn to_empty(session: &Session) -> Sql<Vec<LectureId>> {
-    session.query(TO_EMPTY, params![]).await?.iter().map(|row| Ok(LectureId::new(uuid(row, 0)?))).collect()
+pub(super) async fn to_empty(session: &Session, since: Timestamp) -> Sql<Vec<LectureId>> {
+    session
+        .query(TO_EMPTY, params![since.as_millis()])
+        .await?
+        .iter()
+        .map(|row| Ok(LectureId::new(uuid(row, 0)?)))
+        .collect()
 }
 
 pub(super) async fn applications(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use onsale_app::audit::source::ExtensionRow;
-use onsale_domain::concert::{ENDING_WITHIN_MILLIS, HoldEnd, HoldsCounted, lapsed_up_to};
+use onsale_domain::concert::{Dates, ENDING_WITHIN_MILLIS, HoldEnd, HoldsCounted, lapsed_up_to};
 use onsale_domain::ids::{PerformanceId, ReservationId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
@@ -46,7 +46,7 @@ pub(super) fn lacks_extensions(row: &Row<'_>, extended: usize) -> Sql<bool> {
     Ok(row.get_ref(extended + 1)?.as_str_or_null()?.is_some())
 }
 
-/// Loads whole concerts, and counts holds.
+/// Loads whole concerts and dates, and counts holds.
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for id in &keys.concerts {
         rows.concerts.load(*id, concert_row::concert(db, *id)?);
@@ -56,6 +56,10 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
             concert::load_performance(db, performance, rows)?;
         }
         rows.of_concerts.insert(*id, ids);
+    }
+    for id in &keys.dates {
+        let (performances, revisions) = concert::performance_revisions(db, *id)?;
+        rows.dates.insert(*id, Dates { performances, revisions });
     }
     let of_concerts = keys.counted_concerts.iter().filter_map(|id| rows.of_concerts.get(id)).flatten();
     let counted: BTreeSet<PerformanceId> = of_concerts.chain(&keys.counted_performances).copied().collect();

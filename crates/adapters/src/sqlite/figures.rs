@@ -10,7 +10,8 @@ use super::values::{Sql, instant, uuid};
 /// The performances that start after an instant.
 pub(super) fn performances(db: &Connection, after: Timestamp) -> Sql<Vec<PerformanceFigures>> {
     db.prepare_cached(
-        "SELECT performance_id, concert_id, starts_at, capacity, sold, held, blocked, revenue, refunded
+        "SELECT performance_id, concert_id, starts_at, capacity, sold, held, blocked, revenue, refunded,
+            cancelled_at IS NOT NULL
          FROM performances WHERE starts_at > ?1",
     )?
     .query_map([after.as_millis()], read)?
@@ -28,5 +29,6 @@ fn read(row: &Row<'_>) -> Sql<PerformanceFigures> {
         blocked: row.get(6)?,
         revenue: row.get(7)?,
         refunded: row.get(8)?,
+        is_cancelled: row.get(9)?,
     })
 }

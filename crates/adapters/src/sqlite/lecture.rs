@@ -226,10 +226,10 @@ pub(super) fn applicants(db: &Connection, lecture: LectureId, page: Page<u64>) -
 }
 
 /// Cancelled lectures that still have applications.
-pub(super) fn to_empty(db: &Connection) -> Sql<Vec<LectureId>> {
-    let sql = "SELECT lecture_id FROM lectures WHERE cancelled_at IS NOT NULL AND enrolled > 0
+pub(super) fn to_empty(db: &Connection, since: Timestamp) -> Sql<Vec<LectureId>> {
+    let sql = "SELECT lecture_id FROM lectures WHERE cancelled_at >= ?1 AND enrolled > 0
         ORDER BY cancelled_at, lecture_id";
-    db.prepare_cached(sql)?.query_map([], |row| Ok(LectureId::new(uuid(row, 0)?)))?.collect()
+    db.prepare_cached(sql)?.query_map([since.as_millis()], |row| Ok(LectureId::new(uuid(row, 0)?)))?.collect()
 }
 
 pub(super) fn applications(db: &Connection, user: &UserId, lecture: Option<LectureId>) -> Sql<Vec<AppliedLecture>> {

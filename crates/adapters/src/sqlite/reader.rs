@@ -174,8 +174,8 @@ impl Reader for ReaderPool {
         self.read(move |db| lecture::applicants(db, lecture, page)).await
     }
 
-    async fn lectures_to_empty(&self) -> Result<Vec<LectureId>, StoreError> {
-        self.read(lecture::to_empty).await
+    async fn lectures_to_empty(&self, since: Timestamp) -> Result<Vec<LectureId>, StoreError> {
+        self.read(move |db| lecture::to_empty(db, since)).await
     }
 
     async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError> {

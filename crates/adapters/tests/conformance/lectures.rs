@@ -162,11 +162,15 @@ async fn steps_cancel_each_application_once_in_the_order_of_seats(bed: Bed) {
     for some in applications.chunks(200) {
         lane.run(some.to_vec()).await.expect("a unit of work");
     }
-    assert_eq!(reader.lectures_to_empty().await.unwrap(), []);
+    let all = Timestamp::default();
+    assert_eq!(reader.lectures_to_empty(all).await.unwrap(), []);
     let Done::CancelApplications(step) = lane.done(CancelApplications { lecture }).await else { unreachable!() };
     assert_eq!((step.cancelled, step.left as usize), (0, many), "it is not cancelled");
     lane.done(CancelLecture { lecture, reason: "ill".into() }).await;
-    assert_eq!(reader.lectures_to_empty().await.unwrap(), [lecture]);
+    assert_eq!(reader.lectures_to_empty(all).await.unwrap(), [lecture]);
+    let cancelled_at = read(&*reader, lecture).await.cancellation.expect("a cancellation").at;
+    assert_eq!(reader.lectures_to_empty(cancelled_at).await.unwrap(), [lecture]);
+    assert_eq!(reader.lectures_to_empty(cancelled_at.plus_millis(1)).await.unwrap(), []);
     assert_eq!(lane.run([apply(lecture, "late")]).await.unwrap(), [Err(Refusal::LectureClosed)]);
 
     lane.done(RemoveApplication { lecture, user: user("user-0") }).await;
@@ -180,7 +184,7 @@ async fn steps_cancel_each_application_once_in_the_order_of_seats(bed: Bed) {
         last.done(CancelApplications { lecture }).await,
         Done::CancelApplications(Emptied { cancelled: 1, left: 0 })
     );
-    assert_eq!(reader.lectures_to_empty().await.unwrap(), []);
+    assert_eq!(reader.lectures_to_empty(all).await.unwrap(), []);
 
     let page = Page { after: None, limit: 5_000 };
     let history = reader.lecture_history(lecture, page).await.expect("an answer").expect("a history");

@@ -3,7 +3,8 @@
 use onsale_app::store::{Reader, SeatRecord, SeatTaken};
 use onsale_domain::Refusal;
 use onsale_domain::concert::{
-    AddSeats, Block, Blocked, ChangePerformance, GradePrice, Performance, Seating, Section, Unblock,
+    AddSeats, Block, Blocked, ChangePerformance, Dates, GradePrice, Hold, Performance, Schedule, Seating, Section,
+    Target, Unblock,
 };
 use onsale_domain::ids::ReservationId;
 use onsale_domain::time::Timestamp;
@@ -144,7 +145,40 @@ async fn start_prices_and_seats_are_stored_with_a_revision(bed: Bed) {
     assert_eq!((hold.amount, sale.stored(&*reader).await.revision), (70, 3));
 }
 
+/// A hold that was looked up in older dates changes nothing: a performance was added or moved, by another unit or by this one.
+async fn a_hold_compares_the_dates_in_which_it_was_looked_up(bed: Bed) {
+    let mut sale = OnSale::new(&bed).await;
+    let reader = bed.store().await.reader();
+    let (id, concert, now) = (sale.performance.id, sale.performance.concert, sale.now);
+    let looked_up = |target, dates: (u64, u64), seat: i64| -> AnyCommand {
+        let dates = Some(Dates { performances: dates.0, revisions: dates.1 });
+        Hold { token: sale.bob.clone(), target, dates, seats: [seat].into() }.into()
+    };
+    let only = |dates, seat| looked_up(Target::Performance(id), dates, seat);
+    let outcomes = sale.lane.run([only((1, 0), 1), only((0, 0), 2)]).await.expect("a unit of work");
+    assert!(outcomes[0].is_ok() && outcomes[1] == Err(Refusal::DateMoved), "{outcomes:?}");
+    schedule(&mut sale.lane, now, concert, 6, 100).await;
+    let batch =
+        [only((1, 0), 2), looked_up(Target::NoneOnDate, (1, 0), 2), looked_up(Target::SeveralOnDate, (2, 0), 2)];
+    let outcomes = sale.lane.run(batch).await.expect("a unit of work");
+    let expected = [Err(Refusal::DateMoved), Err(Refusal::DateMoved), Err(Refusal::PerformanceAmbiguous)];
+    assert_eq!(outcomes, expected);
+    // What this unit of work changes counts as well.
+    let moved = ChangePerformance { starts_at: Some(now.plus_seconds(7_200)), ..ChangePerformance::of(id) };
+    let seating = sale.performance.seating.clone();
+    let refund_policy = sale.performance.refund_policy.clone();
+    let third = Schedule { concert, starts_at: now.plus_seconds(3_600), seating, closed: false, refund_policy };
+    let batch = [moved.into(), only((2, 0), 2), third.into(), only((2, 2), 2), only((3, 2), 3)];
+    let outcomes = sale.lane.run(batch).await.expect("a unit of work");
+    let refused: Vec<bool> = outcomes.iter().map(|outcome| *outcome == Err(Refusal::DateMoved)).collect();
+    assert_eq!(refused, [false, true, false, true, false], "{outcomes:?}");
+    assert_eq!(reader.performance_revisions(concert).await.expect("a count"), (3, 2));
+    let taken: Vec<u32> = sale.seats(&*reader).await.1.into_iter().map(|(number, _)| number).collect();
+    assert_eq!(taken, [1, 3]);
+}
+
 on_each_database!(
+    a_hold_compares_the_dates_in_which_it_was_looked_up,
     a_seat_changes_hands_within_one_unit,
     a_lapsed_hold_gives_way_to_a_block,
     start_prices_and_seats_are_stored_with_a_revision

@@ -71,7 +71,7 @@ impl Picture {
         let ledger = all(limit, |entry: &Entry| entry.version, async |page| reader.ledger(user, page).await).await;
         self.line("ledger", &ledger);
         self.line("applications", &(user, reader.applications(user, None).await.expect("applications")));
-        self.line("lectures to empty", &reader.lectures_to_empty().await.expect("lectures"));
+        self.line("lectures to empty", &reader.lectures_to_empty(Timestamp::default()).await.expect("lectures"));
         for lecture in &looked.lectures {
             self.line("lecture", &reader.lecture(*lecture).await.expect("an answer"));
             let seat = |applicant: &Applicant| u64::from(applicant.application.seat_number);

@@ -90,7 +90,7 @@ pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) ->
 pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> AnyCommand {
     let target = Target::Performance(performance.id);
     let seats = seats.iter().copied().map(i64::from).collect();
-    Hold { token: token.clone(), target, seats }.into()
+    Hold { token: token.clone(), target, dates: None, seats }.into()
 }
 
 /// A command that pays a hold.

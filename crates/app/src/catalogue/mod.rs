@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::civil::Date;
-use onsale_domain::concert::{Concert, Performance, Seating, Target};
+use onsale_domain::concert::{Concert, Dates, Performance, Seating, Target};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::counter::Counter;
@@ -64,12 +64,18 @@ impl Programme {
         &self.showings[from..until]
     }
 
+    /// Its dates, for the decision on a target that was looked up in them.
+    pub fn dates(&self) -> Dates {
+        let revisions = self.showings.iter().map(|showing| showing.revision).sum();
+        Dates { performances: self.showings.len() as u64, revisions }
+    }
+
     /// Whether there is a performance and all of them have started.
     pub fn is_over(&self, at: Timestamp) -> bool {
         self.showings.last().is_some_and(|last| last.starts_at <= at)
     }
 
-    /// The performance that a hold on this date is for. The decision checks that it still starts on this date.
+    /// The performance that a hold on this date is for. The decision checks that [`Self::dates`] are still the same.
     pub fn target_on(&self, date: Date, calendar: &Calendar) -> Target {
         match self.on(date) {
             [] => Target::NoneOnDate,
@@ -205,11 +211,10 @@ impl Catalogue {
         if self.news.is_none() {
             return Ok(());
         }
-        let there = self.reader.performance_revisions(concert).await?;
-        let programme = self.programme(concert);
-        let showings = || programme.iter().flat_map(|programme| &programme.showings);
-        let known = (showings().count() as u64, showings().map(|showing| showing.revision).sum::<u64>());
-        if known != there {
+        self.replace_after_loss().await?;
+        let (performances, revisions) = self.reader.performance_revisions(concert).await?;
+        let known = self.programme(concert).map(|programme| programme.dates()).unwrap_or_default();
+        if known != (Dates { performances, revisions }) {
             self.look_up(Sought { concerts: HashSet::from([concert]), performances: HashSet::new() }).await?;
         }
         Ok(())

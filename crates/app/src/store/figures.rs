@@ -28,10 +28,13 @@ pub struct PerformanceFigures {
     pub revenue: i64,
     /// Points that refunds gave back, without the fees.
     pub refunded: i64,
+    /// Whether it was cancelled: no seat of it can be held any more.
+    pub is_cancelled: bool,
 }
 
 impl PerformanceFigures {
-    /// Seats that a user may hold now. A hold that lapsed and is not settled does not count.
+    /// Seats that are neither held, sold nor blocked; a user may hold them unless it was cancelled. A seat of a hold that lapsed and
+    /// is not settled does not count.
     pub fn available(&self) -> u32 {
         self.capacity.saturating_sub(self.sold).saturating_sub(self.held).saturating_sub(self.blocked)
     }

@@ -226,8 +226,8 @@ pub trait Reader: Draws + Send + Sync {
     /// Users with a place in a lecture, by seat number.
     async fn applicants(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<Applicant>, StoreError>;
 
-    /// Cancelled lectures that still have applications.
-    async fn lectures_to_empty(&self) -> Result<Vec<LectureId>, StoreError>;
+    /// Lectures that were cancelled at this instant or later and still have applications.
+    async fn lectures_to_empty(&self, since: Timestamp) -> Result<Vec<LectureId>, StoreError>;
 
     /// The lectures that a user applied for, by start. Only `lecture`, if it is given.
     async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError>;

@@ -20,15 +20,15 @@ pub(super) const CONNECTIONS: usize = 64;
 const HALF: Target = Target::p99_millis(25.0);
 
 /// A server on a database of its own.
-pub(super) struct OnPostgres<'m> {
-    pub(super) server: Server,
-    pub(super) postgres: &'m Postgres,
-    pub(super) database: String,
+pub(crate) struct OnPostgres<'m> {
+    pub(crate) server: Server,
+    pub(crate) postgres: &'m Postgres,
+    pub(crate) database: String,
 }
 
 impl<'m> OnPostgres<'m> {
     /// Starts it, with these flags and environment variables.
-    pub(super) fn start(machine: &'m Machine, flags: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
+    pub(crate) fn start(machine: &'m Machine, flags: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
         let postgres = machine.postgres()?;
         let database = postgres.database()?;
         let url = postgres.url(&database);

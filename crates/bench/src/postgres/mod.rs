@@ -4,15 +4,15 @@ mod calls;
 mod connections;
 mod in_turns;
 mod instances;
-mod organisers;
 mod pgbench;
 pub(crate) mod points;
 mod scripts;
 mod snapshot;
 
+pub(crate) use in_turns::OnPostgres;
+
 use crate::results::Target;
 use crate::row::{Row, row};
-use crate::server::{ATTENDEES, BESIDE, CANCELLATION, EXPORTED, LIVE_VIEW, VIEWED};
 
 /// What a batch of one command may cost, compared with a plain transaction that writes the same rows.
 const COST: f64 = 1.2;
@@ -34,9 +34,6 @@ pub(crate) const ROWS: &[Row] = &[
     row("pg-application", "lecture applications of different users", CALL, calls::application),
     row("pg-reservation", "reservations of free seats", CALL, calls::reservation),
     row("pg-payment", "payments", CALL, calls::pay),
-    row("pg-live-view", LIVE_VIEW, VIEWED, organisers::sale_and_viewers),
-    row("pg-attendees", ATTENDEES, EXPORTED, organisers::attendees),
-    row("pg-cancellation", CANCELLATION, BESIDE, organisers::sale_beside_cancellation),
     row(
         "pg-contention",
         "5,000 buyers on 50 seats, 20 performances one after another",

@@ -14,9 +14,10 @@ use super::raw_file::{RawFile, RawLine};
 const SECTIONS: [&str; 2] = ["runs", "results"];
 
 /// The suites with a file of raw output: name, command, reference of most of its lines.
-const SUITES: [(&str, &str, &str); 5] = [
+const SUITES: [(&str, &str, &str); 6] = [
     ("server", "./bench", "empty handler"),
     ("postgres", "./bench postgres", "pgbench"),
+    ("staff", "./bench staff", "beside it"),
     ("room", "./bench room", "INCR handler"),
     ("reads", "./bench reads", "empty handler"),
     ("events", "./bench events", "without"),
@@ -31,19 +32,25 @@ struct Shown {
     label: &'static str,
     /// The systems that take part next to the program.
     on: &'static str,
+    /// What the work is compared with, if not with the reference of its suite.
+    beside: &'static str,
     /// The name of the line that was measured at half of the throughput.
     half: &'static str,
 }
 
 const fn shown(suite: &'static str, work: &'static str, label: &'static str, on: &'static str) -> Shown {
-    Shown { suite, work, label, on, half: "" }
+    Shown { suite, work, label, on, beside: "", half: "" }
+}
+
+const fn beside(beside: &'static str, shown: Shown) -> Shown {
+    Shown { beside, ..shown }
 }
 
 const fn at_half(half: &'static str, shown: Shown) -> Shown {
     Shown { half, ..shown }
 }
 
-const RESULTS: [Shown; 15] = [
+const RESULTS: [Shown; 24] = [
     at_half(
         "poll: half of that, open loop",
         shown("server", "poll, 100000 in line", "position poll, 100,000 in line", "SQLite"),
@@ -75,6 +82,35 @@ const RESULTS: [Shown; 15] = [
     at_half("payment: half of that, open loop", shown("postgres", "payment", "payment", "Postgres")),
     shown("room", "enter, room on Redis, beside INCR", "entry into the line", "Redis"),
     shown("room", "10,000 admitted at once, room on Redis", "10,000 admitted at once", "Redis, Postgres"),
+    beside("payments", shown("staff", "refund by the buyer, beside payments", "refund by the buyer", "SQLite")),
+    beside("payments", shown("staff", "refund by staff, beside payments", "refund by staff", "SQLite")),
+    beside(
+        "without",
+        shown("staff", "sale on SQLite with 20 viewers, beside without", "sale with 20 viewers", "SQLite"),
+    ),
+    beside(
+        "without",
+        shown("staff", "sale on Postgres with 20 viewers, beside without", "sale with 20 viewers", "Postgres"),
+    ),
+    beside(
+        "with 50",
+        shown("staff", "live figures, 50,000 seats sold, beside few", "live figures, 50,000 sold", "SQLite"),
+    ),
+    shown("staff", "rows of attendees as CSV on SQLite", "rows of attendees as CSV", "SQLite"),
+    shown("staff", "rows of attendees as CSV on Postgres", "rows of attendees as CSV", "Postgres"),
+    beside(
+        "alone",
+        shown("staff", "sale on SQLite during a cancellation, beside alone", "sale during a cancellation", "SQLite"),
+    ),
+    beside(
+        "alone",
+        shown(
+            "staff",
+            "sale on Postgres during a cancellation, beside alone",
+            "sale during a cancellation",
+            "Postgres",
+        ),
+    ),
     shown("events", "outbox of 200,000 to Kafka", "events sent, of 200,000 waiting", "Kafka, Postgres"),
     shown("events", "charges with the relay on, beside off", "charges with events on, beside off", "Kafka, Postgres"),
 ];
@@ -188,7 +224,7 @@ fn results(raw: &Raw) -> Table {
         };
         let half = line(shown.half).map(|line| line.p99 + missed(&line.verdict)).unwrap_or_default();
         let RawLine { result, reference, ratio, target, verdict, .. } = found;
-        let reference = reference_of(shown.suite, &reference, &ratio);
+        let reference = reference_of(&shown, &reference, &ratio);
         let cells = [shown.label.to_owned(), shown.on.to_owned(), result, reference, ratio];
         table.row(cells.into_iter().chain([format!("{target}{}", missed(&verdict)), half]));
     }
@@ -200,8 +236,9 @@ fn missed(verdict: &str) -> &'static str {
 }
 
 /// The rate of a reference with its name. Empty without a ratio: that column then holds something else.
-fn reference_of(suite: &str, reference: &str, ratio: &str) -> String {
-    let name = SUITES.iter().find(|(name, ..)| *name == suite).map_or("", |(_, _, reference)| reference);
+fn reference_of(shown: &Shown, reference: &str, ratio: &str) -> String {
+    let of_suite = || SUITES.iter().find(|(name, ..)| *name == shown.suite).map_or("", |(_, _, reference)| reference);
+    let name = if shown.beside.is_empty() { of_suite() } else { shown.beside };
     let rate = reference.split_once(" (").map_or(reference, |(rate, _)| rate);
     if ratio.is_empty() { String::new() } else { format!("{rate} {name}").trim_end().to_owned() }
 }

@@ -74,17 +74,23 @@ fn stream_request(token: &str) -> Vec<u8> {
 }
 
 /// Opens a connection, sends bytes, and reads until the answer contains the wanted bytes.
-pub(super) fn open(address: SocketAddr, request: &[u8], wanted: &[u8]) -> Outcome<TcpStream> {
+pub(crate) fn open(address: SocketAddr, request: &[u8], wanted: &[u8]) -> Outcome<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.write_all(request)?;
     let (mut answer, mut part) = (Vec::new(), [0; 4_096]);
     while !wanted.is_empty() && !answer.windows(wanted.len()).any(|bytes| bytes == wanted) {
-        let length = stream.read(&mut part)?;
-        if length == 0 {
-            return Err(format!("the server closed the connection: {}", String::from_utf8_lossy(&answer)).into());
+        let ended = match stream.read(&mut part) {
+            Ok(0) => Some("the server closed the connection".to_owned()),
+            Ok(length) => {
+                answer.extend_from_slice(&part[..length]);
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(reason) = ended {
+            return Err(format!("{reason}: {}", String::from_utf8_lossy(&answer)).into());
         }
-        answer.extend_from_slice(&part[..length]);
     }
     Ok(stream)
 }

@@ -1,35 +1,21 @@
 //! The suite of the program alone: on SQLite, in one process.
 
-pub(crate) mod cancellation;
 pub(crate) mod connections;
 pub(crate) mod contention;
-pub(crate) mod export;
 mod generator;
 mod journey;
 mod lecture;
-pub(crate) mod live_view;
 mod memory;
 mod points;
 mod queue;
 mod reads;
-mod refund;
 pub(crate) mod sale;
-mod turns;
+pub(crate) mod turns;
 
 pub(crate) use journey::{Journeys, Step, StepTimes};
 
 use crate::results::Target;
 use crate::row::{Row, row};
-
-// Rows that are also measured on Postgres.
-pub(crate) const LIVE_VIEW: &str = "holds and payments with and without 20 viewers of live figures";
-pub(crate) const ATTENDEES: &str = "the attendees of a performance as CSV, in rows per second";
-pub(crate) const CANCELLATION: &str = "holds and payments while another performance is cancelled, and alone";
-
-/// 20 viewers cost the sale less than 2 %.
-pub(crate) const VIEWED: Target = Target::at_least(0.98).unit("of without");
-pub(crate) const EXPORTED: Target = Target::at_least(200_000.0);
-pub(crate) const BESIDE: Target = Target::at_least(0.8).unit("of alone");
 
 /// All rows, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
@@ -49,15 +35,6 @@ pub(crate) const ROWS: &[Row] = &[
     row("place", "entries into the line by different users", Target::at_least(0.2), queue::enter),
     row("reservation", "reservations of free seats", Target::at_least(0.15), sale::reserve),
     row("payment", "payments", Target::at_least(0.08), sale::pay),
-    row(
-        "refund",
-        "refunds by buyers and by staff, each beside payments",
-        Target::at_least(0.5).unit("of payments"),
-        refund::refund,
-    ),
-    row("live-view", LIVE_VIEW, VIEWED, live_view::sale_and_viewers),
-    row("attendees", ATTENDEES, EXPORTED, export::attendees),
-    row("cancellation", CANCELLATION, BESIDE, cancellation::sale_beside),
     row(
         "contention",
         "5,000 buyers on 50 seats, 20 performances one after another",

@@ -9,9 +9,9 @@ use crate::measure::{Measured, median, median_ratio, per_answer};
 
 /// The measurements of one kind of work.
 #[derive(Default)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     /// Answers per second, in the order of the turns.
-    pub(super) rates: Vec<f64>,
+    pub(crate) rates: Vec<f64>,
     times: Histogram,
     /// Processor time of the server.
     cpu: Duration,
@@ -19,7 +19,7 @@ pub(super) struct Turns {
 
 impl Turns {
     /// Runs the work of one turn, and adds its rate, its times and its processor time.
-    pub(super) fn measure(&mut self, server: &Server, work: impl FnOnce() -> Outcome<Run>) -> Outcome<Run> {
+    pub(crate) fn measure(&mut self, server: &Server, work: impl FnOnce() -> Outcome<Run>) -> Outcome<Run> {
         let before = server.program.process_time()?;
         let run = work()?;
         self.cpu += server.program.process_time()?.saturating_sub(before);
@@ -29,12 +29,12 @@ impl Turns {
     }
 
     /// Processor time of the server per answer.
-    pub(super) fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         per_answer(self.cpu, self.times.total())
     }
 
     /// The result next to the rates of the reference in the same turns.
-    pub(super) fn measured(&self, connections: usize, references: &[f64]) -> Measured {
+    pub(crate) fn measured(&self, connections: usize, references: &[f64]) -> Measured {
         Measured {
             connections,
             rate: median(self.rates.clone()),

@@ -210,6 +210,8 @@ fn change(before: &Performance, mut after: Performance, rows: &mut Rows, cx: &mu
         // The version that the event below gets.
         after.revision = before.version + 1;
         rows.revised.insert(id);
+        let further = after.revision - before.revision;
+        rows.dates.entry(after.concert).and_modify(|dates| dates.revisions += further);
     }
     if after.refund_policy != before.refund_policy {
         rows.new_policies.insert(id);

@@ -27,6 +27,16 @@ pub enum Target {
     SeveralOnDate,
 }
 
+/// The dates of a concert, as of a state of its performances. Performances are never removed, and each move gives one of them
+/// a higher revision, so equal values have the same dates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dates {
+    /// Number of performances of the concert.
+    pub performances: u64,
+    /// Sum of their revisions.
+    pub revisions: u64,
+}
+
 /// Holds seats: all or none.
 #[derive(Clone, Debug)]
 pub struct Hold {
@@ -34,6 +44,9 @@ pub struct Hold {
     pub token: Token,
     /// The performance, or why the request does not name one.
     pub target: Target,
+    /// The dates in which the target was looked up; `None` if the request names the performance. With other dates the request
+    /// has to be read again.
+    pub dates: Option<Dates>,
     /// Seat numbers as the client wrote them, none twice. A number below 1 is no seat of any performance.
     pub seats: Arc<[i64]>,
 }
@@ -86,6 +99,9 @@ impl Command for Hold {
 
     fn needs(&self, keys: &mut Keys) {
         self.token.needs(keys);
+        if self.dates.is_some() {
+            keys.dates.insert(self.token.concert);
+        }
         if let Some(performance) = self.target.performance() {
             keys.performances.insert(performance);
             // More seats than any limit allows are refused before a seat is read.
@@ -172,8 +188,12 @@ pub(super) fn seat_numbers(seats: &[i64]) -> impl Iterator<Item = u32> {
 
 /// All checks, in the order of the contract. Changes nothing.
 fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservation, Refusal> {
-    let Hold { token, target, seats } = request;
+    let Hold { token, target, dates, seats } = request;
     waiting_room::may_hold(rows, token, cx.at)?;
+    // Before the target is judged: a refusal may be kept, so it has to be that of the dates as they are.
+    if dates.is_some_and(|dates| rows.dates_of(token.concert) != dates) {
+        return Err(Refusal::DateMoved);
+    }
     let id = match target {
         Target::Performance(id) | Target::Dated(id, ..) => *id,
         Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),

@@ -21,7 +21,7 @@ use crate::{Command, Context, Refusal};
 pub use block::{Block, Blocked, SEATS_AT_ONCE_MAX, Unblock};
 pub use change::{AddSeats, Change, ChangePerformance, Notice};
 pub use extend::{EXTENSION_SECONDS_MAX, Extend, Extended, Extension, HoldEnd, Rewrite};
-pub use hold::{Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX, Target};
+pub use hold::{Dates, Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX, Target};
 pub(crate) use hold::{count_settled, end_hold, last_change, owned_reservation, record};
 pub use holds_counted::{ENDING_WITHIN_MILLIS, HoldsCounted, lapsed_up_to};
 pub use sale::{SEATS_PER_USER_DEFAULT, SEATS_PER_USER_MAX, Sale};
@@ -331,6 +331,8 @@ impl Command for Schedule {
         rows.performances.put(performance.id, performance.clone());
         // A later command of the unit of work may change all performances of the concert.
         rows.of_concerts.entry(self.concert).and_modify(|ids| ids.push(performance.id));
+        // A later hold of the unit of work may name a date.
+        rows.dates.entry(self.concert).and_modify(|dates| dates.performances += 1);
         Ok(performance)
     }
 }

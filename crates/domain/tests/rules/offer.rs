@@ -170,6 +170,30 @@ fn the_date_of_a_request_is_judged_by_the_start_at_the_decision() {
     );
 }
 
+/// The dates in which a request was looked up are compared before anything else of the performance, also for a refusal, which a
+/// key may keep.
+#[test]
+fn a_date_is_judged_by_all_performances_at_the_decision() {
+    check(
+        "
+        bob holds 3 in eve seen 1/0     => held 500 until 300
+        bob holds 4 in eve seen 0/0     => unavailable
+        bob holds 4 in none seen 0/0    => unavailable
+        bob holds 4 in several seen 2/0 => unavailable
+        bob holds 4 in none seen 1/0    => performance-not-found
+        bob holds 4 in several seen 1/0 => performance-ambiguous
+        eve moves 360001                => at 360001: 1-8 R=500
+        & bob holds 4 in eve seen 1/0   => unavailable
+        & bob holds 9 in eve seen 1/0   => unavailable
+        & bob holds 9 in eve seen 1/5   => seat-unknown 9
+        gala closes                     => closed, -
+        bob holds 4 in none seen 1/0    => unavailable
+        bob holds 9 in eve seen 1/5     => sale-closed
+        600 bob holds 9 in eve seen 1/0 => queue-token-expired
+        ",
+    );
+}
+
 #[test]
 fn seats_are_added_and_neighbours_become_one_section() {
     check(

@@ -2,6 +2,7 @@
 
 mod bots;
 mod buyers;
+mod cancelled;
 mod database;
 mod delivery;
 mod events;
@@ -78,6 +79,7 @@ pub const NAMES: &[&str] = &[
     "redis-unsafe",
     "log-growth",
     "wrong-clock",
+    "cancellation-stuck",
     "holds-run-out",
     "memory-limit",
     "restore",
@@ -131,6 +133,7 @@ pub(crate) async fn run_named(name: &str, program: &Path, pace: Pace) -> Outcome
         "all-not-ready" => run(buyers::AllNotReady, program, pace).await,
         "job-silent" => run(buyers::JobSilent::default(), program, pace).await,
         "holds-run-out" => run(buyers::HoldsRunOut::default(), program, pace).await,
+        "cancellation-stuck" => run(cancelled::CancellationStuck::default(), program, pace).await,
         "failover" => run(database::Failover, program, pace).await,
         "wrong-clock" => run(database::WrongClock, program, pace).await,
         "redis-away" => run(redis::Away, program, pace).await,

@@ -1,7 +1,9 @@
-//! The secret of bearers and the admin key are known to an attacker.
+//! The secret of bearers, the admin key and a key of staff are known to an attacker.
+
+use std::time::Duration;
 
 use onsale_testing::ADMIN_KEY;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::Incident;
@@ -14,10 +16,15 @@ const LEAKED: &str = "a-secret-of-32-bytes-or-more-that-is-in-a-log";
 /// The user in whose name the attacker acts.
 const VICTIM: &str = "victim";
 
-/// Both secrets are in a log that many persons can read.
+/// The user to whom the finder of a lost key gives points.
+const THIEF: &str = "thief";
+
+/// Both secrets are in a log that many persons can read, and a member of staff has lost a phone.
 pub(super) struct LeakedSecret {
     folder: TempDir,
     issuer: Issuer,
+    /// The key of a member of staff.
+    lost: String,
     repairs: u32,
 }
 
@@ -28,7 +35,7 @@ impl LeakedSecret {
         for (name, secret) in [("jwt_secret", LEAKED), ("admin_key", ADMIN_KEY)] {
             std::fs::write(folder.path().join(name), format!("{secret}\n")).expect("a file is written");
         }
-        Self { folder, issuer: Issuer::with(LEAKED), repairs: 0 }
+        Self { folder, issuer: Issuer::with(LEAKED), lost: String::new(), repairs: 0 }
     }
 
     fn file(&self, name: &str) -> String {
@@ -53,6 +60,13 @@ impl Incident for LeakedSecret {
         scene.shell.set("SECRETS", self.folder.path().display());
         scene.shell.set("VICTIM", VICTIM);
         scene.shell.set("FORGED", Issuer::with(LEAKED).bearer(VICTIM));
+        let first = scene.first();
+        let make =
+            first.admin(first.caller.post("/admin/keys")).json(&json!({"name": "front desk", "role": "support"}));
+        let made: Value = make.expect(201).await;
+        self.lost = made["key"].as_str().expect("the text of a key").to_owned();
+        scene.shell.set("LOST", &self.lost);
+        scene.shell.set("STAFF", made["keyId"].as_str().expect("the id of a key"));
     }
 
     async fn cause(&mut self, scene: &mut Scene) {
@@ -61,10 +75,19 @@ impl Incident for LeakedSecret {
             let call = first.caller.patch(&format!("/point/{VICTIM}/{change}")).bearer(&forged);
             call.json(&json!({"amount": 500})).expect(200).await;
         }
+        let body = json!({"amount": 500, "reason": "a gift"});
+        let gift = || first.caller.post(&format!("/admin/point/{THIEF}/adjustments")).bearer(&self.lost).key("gift");
+        let mut given = gift().json(&body).send().await;
+        // A busy machine may keep the instance from checking keys for a moment.
+        while given.code() == "unavailable" {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            given = gift().json(&body).send().await;
+        }
+        given.expect(201);
     }
 
     fn what(&self) -> &'static str {
-        "an attacker signs bearers with the leaked secret, and uses the points of a user"
+        "an attacker signs bearers with the leaked secret, and uses the points of a user and a lost key of staff"
     }
 
     async fn repair(&mut self, scene: &mut Scene) {

@@ -23,7 +23,7 @@ pub(crate) const PROBES: &[Probe] = &[
         "(1700060000000, 1700120000000, 0, '00000000-0000-0000-0000-000000000000', NULL, 20)",
     ),
     probe("lectures_moved", "lecture_reads::CHANGED", "(1700060000000, 1700000000950)"),
-    probe("lectures_cancelled", "lecture_reads::TO_EMPTY", ""),
+    probe("lectures_cancelled", "lecture_reads::TO_EMPTY", "(0)"),
     probe("applications_by_seat", "lecture_reads::APPLICANTS", "('01900000-0000-7000-a009-000000000001', 10, 20)"),
     probe("applications_by_user", "lecture_reads::APPLIED", "('u7', NULL)"),
     probe(

@@ -16,6 +16,10 @@ pub(crate) const UNSENT: &[(&str, &str)] = &[
     ("lecture::UPDATE[0]", FALLBACK),
     ("room_statements::UPDATE[0]", FALLBACK),
     ("wallet::UPDATE[0]", FALLBACK),
+    (
+        "concert_reads::PERFORMANCE_REVISIONS",
+        "another instance added or moved a performance just before a hold by date",
+    ),
     ("held::TABLES", HELD),
     ("cancellation::FAILED", "a wallet is full when a cancellation refunds its payment"),
     ("charge::FIND", BY_STAFF),

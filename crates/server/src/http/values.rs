@@ -107,15 +107,22 @@ impl Text for Day {
 
 inline_schema!(Day => json_schema!({"type": "string", "format": "date"}));
 
-/// A text to look for, in a query.
+/// A text to look for, in a query: in small letters, because capital and small ones count as the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Search(pub(crate) String);
+pub(crate) struct Search(String);
+
+impl Search {
+    /// Whether a text contains it.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        text.to_lowercase().contains(&self.0)
+    }
+}
 
 impl Text for Search {
     const WHAT: &'static str = "1 to 200 characters";
 
     fn parse(text: &str) -> Option<Self> {
-        (1..=200).contains(&text.chars().count()).then(|| Self(text.to_owned()))
+        (1..=200).contains(&text.chars().count()).then(|| Self(text.to_lowercase()))
     }
 }
 

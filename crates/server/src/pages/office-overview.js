@@ -4,7 +4,7 @@ import { fill, h } from "./dom.js";
 import { chart } from "./office-chart.js";
 import { clockTime, moment, number, points, t } from "./office-language.js";
 import { Live } from "./office-live.js";
-import { card, figures, filled, redraw, table, viewLink } from "./office-parts.js";
+import { badge, card, figures, filled, redraw, table, viewLink } from "./office-parts.js";
 
 const CHARTS = [["waiting"], ["active"], ["sold"], ["held"], ["refusals"], ["latency", " ms"]];
 
@@ -48,7 +48,7 @@ const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);
 
 const totalsOf = ({ rooms, performances }) => figures([
   [t("admittedLastMinute"), sum(rooms, "admittedLastMinute")], [t("salesLastMinute"), sum(performances, "salesLastMinute")],
-  [t("available"), sum(performances, "available")], [t("blocked"), sum(performances, "blocked")],
+  [t("available"), sum(performances.filter(({ cancelled }) => !cancelled), "available")], [t("blocked"), sum(performances, "blocked")],
   [t("revenue"), points(sum(performances, "revenue")), "money"], [t("refunded"), points(sum(performances, "refunded")), "money"],
 ]);
 
@@ -66,7 +66,7 @@ const roomsTable = (rows) => table({
 const performancesTable = (rows, titles) => table({
   caption: t("live.performances"), rows: rows.slice(0, 50), empty: t("live.noPerformances"),
   columns: [
-    { name: t("performance"), cell: ({ performanceId, concertId, startsAt }) => [viewLink(`performances/${performanceId}`, moment(startsAt)), h("span", { class: "hint block" }, titles.get(concertId) ?? "")] },
+    { name: t("performance"), cell: ({ performanceId, concertId, startsAt, cancelled }) => [viewLink(`performances/${performanceId}`, moment(startsAt)), cancelled ? [" ", badge(t("status.cancelled"), "bad")] : "", h("span", { class: "hint block" }, titles.get(concertId) ?? "")] },
     { name: t("soldOf"), kind: "amount", cell: (row) => [h("span", {}, `${number(row.sold)} / ${number(row.capacity)}`), filled(row)] },
     { name: t("held"), kind: "amount", cell: ({ held }) => number(held) },
     { name: t("salesLastMinute"), kind: "amount", cell: ({ salesLastMinute }) => number(salesLastMinute) },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use onsale_adapters::kafka::KafkaSink;
 use onsale_app::background::{self, Follower, Housekeeper, Sweeper, TaskMetrics};
-use onsale_app::canceller::Canceller;
+use onsale_app::canceller::{CancellationGauges, Canceller};
 use onsale_app::clock::ClockWatch;
 use onsale_app::emptier::Emptier;
 use onsale_app::relay::{BacklogWatch, Relay};
@@ -57,12 +57,15 @@ impl Sale {
         let (rooms, metrics_of) = (self.rooms.clone(), metrics("extended-holds"));
         let rewriter = Rewriter { reader: reader.clone(), desk: desk.clone(), rooms, metrics: metrics_of };
         self.tasks.spawn(rewriter.run(self.stop.clone()));
+        let gauges = CancellationGauges::default();
+        gauges.register(registry);
         let canceller = Canceller {
             reader: reader.clone(),
             desk: desk.clone(),
             wake: self.cancelled.clone(),
             holder: Canceller::new_holder(),
             metrics: metrics("cancelled-performances"),
+            gauges,
         };
         self.tasks.spawn(canceller.run(self.stop.clone()));
         let (waker, metrics_of) = (self.emptier.clone(), metrics("cancelled-lectures"));

@@ -1,11 +1,13 @@
-//! Alerts for what buyers notice first: a line that stands, holds that run out, no instance that is ready.
+//! Alerts for what buyers notice first: a line that stands, holds that run out, refunds that do not come, no instance that is
+//! ready.
 
-use onsale_testing::{Fault, Faults, Sale, without};
+use onsale_testing::postgres::shared;
+use onsale_testing::{Fault, Faults, Sale, is_shared, without};
 use serde_json::json;
 
 use crate::support::evening::Evening;
 use crate::support::room::{configure, room, token};
-use crate::support::{ONSALE, until};
+use crate::support::{ONSALE, audit, until};
 use crate::watch::{Watch, address};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,6 +48,75 @@ async fn payments_that_come_too_late_fire_their_alert() {
         evening.sale.pay(&evening.ada, &held).refused(410, "hold-expired").await;
     }
     watch.fires("HoldsRunOut").await;
+}
+
+/// A wallet at its bound keeps one buyer's points from coming back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_a_full_wallet_cannot_take_fires_its_alert() {
+    if without("prometheus") || is_shared() {
+        return;
+    }
+    let evening = Evening::start(&[]).await;
+    let Evening { sale, performance, ada, .. } = &evening;
+    let watch = Watch::over(&[address(sale)]).await;
+    sale.charge("ada", 50_000).await;
+    let held = evening.hold(ada, &json!([1])).expect(201).await;
+    sale.pay(ada, &held).expect(201).await;
+    let adjust = async |amount: i64| {
+        let call = sale.caller.post("/admin/point/ada/adjustments");
+        sale.admin(call).json(&json!({"amount": amount, "reason": "won"})).expect(201).await;
+    };
+    adjust(1_000_000_000).await;
+    watch.is_quiet(&["CancellationStuck"]).await;
+    let path = format!("/admin/performances/{performance}");
+    let cancel = sale.caller.post(&format!("{path}/cancel")).json(&json!({"reason": "the singer is ill"}));
+    sale.admin(cancel).expect(202).await;
+    watch.fires("CancellationStuck").await;
+    adjust(-50_000).await;
+    // The refund is tried again once a minute. It is due at once here.
+    let file = rusqlite::Connection::open(sale.instance.folder().join("onsale.db")).unwrap();
+    file.busy_timeout(onsale_testing::PATIENCE).unwrap();
+    assert_eq!(file.execute("UPDATE cancellations SET retry_at = 0", []).unwrap(), 1);
+    watch.ends("CancellationStuck").await;
+    let done = sale.admin(sale.caller.get(&format!("{path}/cancellation"))).expect(200).await;
+    assert_eq!((&done["state"], &done["pointsRefunded"]), (&json!("DONE"), &json!(50_000)));
+    audit(sale).await;
+}
+
+/// A session that holds a buyer's wallet makes each step of the cancellation fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancellation_whose_steps_fail_fires_its_alert() {
+    if without("prometheus") || without("postgres") {
+        return;
+    }
+    let database = shared().await.migrated(ONSALE).await;
+    let launch = Sale::launch(ONSALE).on(database.url());
+    let sale = Sale::start(&launch).await;
+    // A minute is shortened to a second.
+    let shortened = [("overdue_seconds) > 60", "overdue_seconds) > 1")];
+    let watch = Watch::shortened(&[address(&sale)], &shortened).await;
+    let concert = sale.concert(&room(10)).await;
+    let performance = sale.performance(&concert, &json!(null)).await;
+    let ada = sale.active(&concert, "ada").await;
+    sale.charge("ada", 50_000).await;
+    let held = sale.hold(&ada, &performance, &[1]).await;
+    sale.pay(&ada, &held).expect(201).await;
+    watch.is_quiet(&["CancellationStuck"]).await;
+    let foreign = database.sql().await;
+    foreign.batch_execute("BEGIN; SELECT FROM accounts WHERE user_id = 'ada' FOR UPDATE").await.unwrap();
+    let path = format!("/admin/performances/{performance}");
+    let cancel = sale.caller.post(&format!("{path}/cancel")).json(&json!({"reason": "the singer is ill"}));
+    sale.admin(cancel).expect(202).await;
+    watch.fires("CancellationStuck").await;
+    foreign.batch_execute("ROLLBACK").await.unwrap();
+    watch.ends("CancellationStuck").await;
+    until("everything is given back", async || {
+        let shown = sale.admin(sale.caller.get(&format!("{path}/cancellation"))).expect(200).await;
+        (shown["state"] == "DONE").then_some(())
+    })
+    .await;
+    let audit = launch.run(&["audit"]).await;
+    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
 }
 
 /// A disk that stalls blocks the sweeper at its next write.

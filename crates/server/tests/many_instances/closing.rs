@@ -1,7 +1,7 @@
 //! The closing scene: three instances sell one concert, and one of them is killed in the middle of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use onsale_testing::{Call, Caller, Dice, Reply, Sale, Signal};
@@ -29,6 +29,15 @@ struct Hall {
     inside_max: AtomicUsize,
     paid: AtomicUsize,
     moved: AtomicUsize,
+    is_killed: AtomicBool,
+}
+
+impl Hall {
+    /// After enough payments the next ones wait for the kill: on a busy machine all seats could be sold before it.
+    async fn until_killed(&self) {
+        let may_pay = || self.paid.load(Ordering::SeqCst) < PAID_BEFORE_KILL || self.is_killed.load(Ordering::SeqCst);
+        until("an instance is killed", async || may_pay().then_some(())).await;
+    }
 }
 
 /// What became of one buyer.
@@ -144,6 +153,7 @@ impl Buyer<'_> {
         self.hall.inside.fetch_sub(1, Ordering::SeqCst);
         let mut paid = None;
         if let Some(held) = held {
+            self.hall.until_killed().await;
             paid = Some(self.pay(&held).await);
             self.hall.paid.fetch_add(1, Ordering::SeqCst);
         } else {
@@ -162,7 +172,8 @@ async fn open(many: &Many) -> Hall {
     let performance = many.at(1).performance(&concert, &seats).await;
     let callers = many.sales.iter().map(|sale| Caller::new(sale.instance.base())).collect();
     let [inside, inside_max, paid, moved] = [0; 4].map(AtomicUsize::new);
-    Hall { callers, concert, performance, inside, inside_max, paid, moved }
+    let is_killed = AtomicBool::new(false);
+    Hall { callers, concert, performance, inside, inside_max, paid, moved, is_killed }
 }
 
 /// Every acknowledged payment is there, each for seats of its own, and its answer can be had again.
@@ -236,6 +247,7 @@ async fn three_instances_sell_one_concert_while_one_is_killed() {
     let killing = async {
         until("some have paid", async || (hall.paid.load(Ordering::SeqCst) >= PAID_BEFORE_KILL).then_some(())).await;
         many.at(1).instance.signal(Signal::KILL);
+        hall.is_killed.store(true, Ordering::SeqCst);
         hall.paid.load(Ordering::SeqCst)
     };
     let (visits, paid_before) = tokio::join!(visits, killing);

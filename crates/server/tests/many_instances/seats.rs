@@ -59,38 +59,55 @@ async fn onlookers<'a>(many: &'a Many, concert: &str) -> Vec<Onlooker<'a>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seat_held_elsewhere_shows_as_held() {
-    let Some(many) = Many::start(3, &[("ONSALE_HOLD_SECONDS", "2")]).await else { return };
+    let Some(many) = Many::start(3, &[]).await else { return };
     let concert = many.at(0).concert(&room(1_000)).await;
     let performance = many.at(0).performance(&concert, &Value::Null).await;
     let onlookers = onlookers(&many, &concert).await;
     let buyer = many.at(0).active(&concert, "buyer").await;
     many.at(0).charge("buyer", 10_000_000).await;
-    let (mut shown_in, mut lapses) = (Vec::new(), Vec::new());
+    let mut shown_in = Vec::new();
     for seat in 1..=12_u32 {
         let [here, there, yonder] = [0, 1, 2].map(|next| (seat as usize + next) % 3);
         let held = many.at(here).hold(&buyer, &performance, &[seat]).await;
         let since = Instant::now();
         shown_in.push(onlookers[there].until(since, seat, "HELD").await);
         shown_in.push(onlookers[yonder].until(since, seat, "HELD").await);
-        if seat % 3 == 0 {
-            lapses.push((since, seat));
-            // Of one performance a user holds at most four.
-            onlookers[there].until(since, seat, "AVAILABLE").await;
-            continue;
-        }
         many.at(there).caller.delete(&path_of(&held)).token(&buyer).expect(204).await;
         let since = Instant::now();
         shown_in.push(onlookers[here].until(since, seat, "AVAILABLE").await);
         shown_in.push(onlookers[yonder].until(since, seat, "AVAILABLE").await);
     }
-    for (since, seat) in lapses {
-        for onlooker in &onlookers {
-            assert!(onlooker.until(since, seat, "AVAILABLE").await >= Duration::from_millis(1_900));
-        }
-    }
     let shown_in = middle_and_longest(shown_in);
     println!("what happened to a seat shows elsewhere (middle, longest) in {shown_in:?}");
     assert!(shown_in.0 <= SHOWN_WITHIN);
+    many.is_in_order().await;
+}
+
+/// Holds of all instances lapse. Each is shown for as long as it lasts, which is long enough to be seen on a busy machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seat_whose_hold_lapses_is_shown_as_free_everywhere() {
+    const HOLD: Duration = Duration::from_secs(10);
+    let Some(many) = Many::start(3, &[("ONSALE_HOLD_SECONDS", "10")]).await else { return };
+    let concert = many.at(0).concert(&room(1_000)).await;
+    let performance = many.at(0).performance(&concert, &Value::Null).await;
+    let onlookers = onlookers(&many, &concert).await;
+    let buyer = many.at(0).active(&concert, "buyer").await;
+    let mut held = Vec::new();
+    for seat in 1..=3_u32 {
+        // The hold begins after this instant.
+        let since = Instant::now();
+        many.at(seat as usize).hold(&buyer, &performance, &[seat]).await;
+        held.push((since, seat));
+    }
+    let watching = held.iter().flat_map(|held| onlookers.iter().map(move |onlooker| (onlooker, *held)));
+    let lapsed_in = futures_util::future::join_all(watching.map(|(onlooker, (since, seat))| async move {
+        onlooker.until(since, seat, "HELD").await;
+        onlooker.until(since, seat, "AVAILABLE").await
+    }));
+    let lapsed_in = lapsed_in.await;
+    println!("seats whose hold lasts {HOLD:?} are free again in {lapsed_in:?}");
+    // An instance's notion of the database's clock may be off by a moment.
+    assert!(lapsed_in.iter().all(|lapsed| *lapsed > HOLD - Duration::from_secs(1)), "{lapsed_in:?}");
     many.is_in_order().await;
 }
 

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use crate::support::evening::path_of;
 use crate::support::room::{room, token};
-use crate::support::{ONSALE, millis, until};
+use crate::support::{ONSALE, logged, millis, until};
 
-const HOLD_SECONDS: i64 = 3;
+const HOLD_SECONDS: i64 = 8;
 
 /// Half an hour, within which no turn of these tests ends.
 const AHEAD: i64 = 1_800;
 
 /// Far less than the clock was ahead.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(180);
 
 /// A sale with the clock that it goes by.
 struct Scene {
@@ -122,7 +122,7 @@ async fn no_hold_is_longer(scene: Scene) {
     let ready = sale.caller.get("/readyz").send().await;
     let ready = (ready.status, String::from_utf8(ready.body.to_vec()).unwrap());
     assert!(ready.0 == 200 && ready.1.contains("clock jumped"), "{ready:?}");
-    assert!(sale.instance.log().contains("clock jumped"), "{}", sale.instance.log());
+    logged(sale, "clock jumped").await;
 
     let ended = async || (sale.caller.get(&path_of(&ahead)).expect(200).await["status"] == "EXPIRED").then_some(());
     until("the hold that was taken ahead ends", ended).await;

@@ -4,24 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use onsale_testing::{Call, Reply, Sale};
+use onsale_testing::{Call, Sale};
 use serde_json::{Value, json};
 
 use crate::many::Many;
-use crate::support::{text, until, walk};
+use crate::support::{answer, text, until, walk};
 
 async fn made(sale: &Sale, name: &str, role: &str) -> Value {
     let body = json!({"name": name, "role": role});
     sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await
-}
-
-/// Sends a call again while the instance cannot check keys, which a busy machine may bring about.
-async fn answer(call: impl Fn() -> Call) -> Reply {
-    until("keys can be checked", async || {
-        let reply = call().send().await;
-        (reply.code() != "unavailable").then_some(reply)
-    })
-    .await
 }
 
 async fn log(sale: &Sale, query: &str) -> Vec<Value> {

@@ -20,8 +20,8 @@ fn try_hold(sale: &Sale, token: &str, performance: &str, seat: u32) -> Call {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_taken_elsewhere_keeps_the_turn_and_can_be_paid_anywhere() {
-    let Some(many) = Many::start(3, &[("ONSALE_HOLD_SECONDS", "7")]).await else { return };
-    let settings = json!({"maxActive": 3, "admitPerSecond": 1_000, "activeSeconds": 3, "claimSeconds": 3_600});
+    let Some(many) = Many::start(3, &[("ONSALE_HOLD_SECONDS", "60")]).await else { return };
+    let settings = json!({"maxActive": 3, "admitPerSecond": 1_000, "activeSeconds": 6, "claimSeconds": 3_600});
     let concert = many.at(0).concert(&settings).await;
     let performance = many.at(0).performance(&concert, &Value::Null).await;
     let mut buyers = Vec::new();

@@ -229,7 +229,8 @@ async fn redis_that_stalls_is_reported_without_a_user_in_line() {
     until("the age rises", rises).await;
     redis.resume().await;
     is_well(&sale).await;
-    assert!(metric(&sale, "onsale_waiting_room_memory_age_seconds").await < 0.01);
+    let is_zero = async || (metric(&sale, "onsale_waiting_room_memory_age_seconds").await < 0.01).then_some(());
+    until("the age is 0 again", is_zero).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,7 +261,8 @@ async fn rooms_that_are_over_leave_no_key() {
     let sale = on(&redis.url()).await;
     let short = json!({"maxActive": 1_000, "admitPerSecond": 1_000_000, "activeSeconds": 1, "claimSeconds": 1});
     let (over, stays) = (sale.concert(&short).await, sale.concert(&short).await);
-    sale.performance_at(&over, &json!(null), 2).await;
+    // Long enough for all to enter before it begins, on a busy machine too.
+    sale.performance_at(&over, &json!(null), 10).await;
     sale.performance(&stays, &json!(null)).await;
     for concert in [&over, &stays] {
         let entered = enter(&sale, concert, 300).await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::page::moving;
 use crate::platform::Platform;
 use crate::scene::{Evening, Line};
-use crate::support::{ONSALE, text};
+use crate::support::{ONSALE, answer, text};
 
 const FILE: &str = "sqlite://onsale.db";
 
@@ -54,7 +54,7 @@ impl Shown {
         assert_eq!(place["status"], "ACTIVE", "{place}");
         let again = charge(evening).await;
         assert_eq!((again.status, &again.body), (self.answer.status, &self.answer.body), "the kept answer");
-        sale.caller.get("/admin/log").bearer(&self.staff).expect(200).await;
+        answer(|| sale.caller.get("/admin/log").bearer(&self.staff)).await.expect(200);
         let late = sale.active(&self.concert, "late").await;
         let taken = json!({"performanceId": self.performance, "seats": [4]});
         sale.caller.post("/reservations").token(&late).json(&taken).refused(409, "seat-taken").await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::launch;
 use super::support::stream::Stream;
-use super::support::{ONSALE, text, until};
+use super::support::{ONSALE, logged, text, until};
 
 #[tokio::test]
 async fn standard_output_is_for_the_address_and_standard_error_for_the_log() {
@@ -32,6 +32,9 @@ async fn standard_output_is_for_the_address_and_standard_error_for_the_log() {
     assert!(serde_json::from_str::<Value>(&line).is_err() && line.contains("WARN"), "for people: {line}");
 }
 
+/// The message about a setting that does nothing.
+const IDLE: &str = "this setting has no effect in this process";
+
 /// The lines of a log with this message.
 fn entries(log: &str, message: &str) -> Vec<Value> {
     let entries = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -47,6 +50,7 @@ async fn a_start_logs_what_is_on_and_off() {
         .set("ONSALE_JWT_SECRET", "a-secret-of-thirty-two-characters")
         .set("ONSALE_QUEUE_STRICT", "true");
     let sale = Sale::start(&launch).await;
+    logged(&sale, "onsale starts").await;
     let log = sale.instance.log();
     let [start] = &entries(&log, "onsale starts")[..] else { panic!("one line logs the start: {log}") };
     let told = json!({
@@ -63,7 +67,7 @@ async fn a_start_logs_what_is_on_and_off() {
     for secret in ["redis-password", "a-secret-of-thirty-two-characters", onsale_testing::ADMIN_KEY] {
         assert!(!log.contains(secret), "{log}");
     }
-    assert!(entries(&log, "this setting has no effect in this process").is_empty(), "{log}");
+    assert!(entries(&log, IDLE).is_empty(), "{log}");
 }
 
 #[tokio::test]
@@ -74,8 +78,12 @@ async fn a_setting_without_effect_is_logged_once() {
         .set("ONSALE_JWT_SECRET", "a-secret-of-thirty-two-characters")
         .with("--kafka-partitions=3");
     let sale = Sale::start(&launch).await;
-    let log = sale.instance.log();
-    let idle = entries(&log, "this setting has no effect in this process");
+    let whole = async || {
+        let log = sale.instance.log();
+        (entries(&log, IDLE).len() >= 4).then_some(log)
+    };
+    let log = until("each setting is logged", whole).await;
+    let idle = entries(&log, IDLE);
     let names: Vec<&str> = idle.iter().map(|entry| entry["setting"].as_str().unwrap()).collect();
     let expected = ["--kafka-partitions", "ONSALE_KAFKA_GROUP", "ONSALE_DATA_PLATFORM_URL", "ONSALE_JWT_SECRET"];
     assert_eq!(names, expected, "{log}");

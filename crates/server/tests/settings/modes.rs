@@ -6,7 +6,7 @@ use std::process::Command;
 
 use onsale_testing::{Sale, is_shared};
 
-use super::support::ONSALE;
+use super::support::{ONSALE, logged};
 use super::{launch, said, write};
 
 /// All files below a folder with their modes.
@@ -65,5 +65,5 @@ async fn a_database_that_other_users_could_read_is_closed_to_them() {
     let sale = Sale::start(&launch).await;
     let made = modes(launch.folder());
     assert!(made.iter().all(|(_, mode)| *mode == 0o600), "{made:?}");
-    assert!(sale.instance.log().contains("other users could open this file"), "{}", sale.instance.log());
+    logged(&sale, "other users could open this file").await;
 }

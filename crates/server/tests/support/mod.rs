@@ -43,6 +43,21 @@ pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("never so: {what}"))
 }
 
+/// Waits until the log of a server has these words: a line is read a moment after the answer that followed it.
+pub(crate) async fn logged(sale: &Sale, words: &str) {
+    let is_read = async || sale.instance.log().contains(words).then_some(());
+    until(&format!("the log has {words:?}"), is_read).await;
+}
+
+/// Sends a call of staff again while the server cannot check keys: a busy machine may stop it for longer than a second.
+pub(crate) async fn answer(call: impl Fn() -> Call) -> Reply {
+    until("keys can be checked", async || {
+        let reply = call().send().await;
+        (reply.code() != "unavailable").then_some(reply)
+    })
+    .await
+}
+
 /// Sends all of these at once; the replies in the order of the calls.
 pub(crate) async fn at_once(calls: impl IntoIterator<Item = Call>) -> Vec<Reply> {
     let sent: Vec<_> = calls.into_iter().map(|call| tokio::spawn(call.send())).collect();

@@ -45,23 +45,23 @@ async fn a_user_without_a_sign_of_life_loses_the_turn() {
 #[tokio::test]
 async fn a_user_who_polls_keeps_the_turn() {
     let sale = start(&[]).await;
-    let concert = room_for_one(&sale, 3).await;
+    let concert = room_for_one(&sale, 5).await;
     let polling = sale.active(&concert, "polling").await;
     let next = token(&sale.enter(&concert, "next").await);
     let admitted = admitted_at(&place(&sale, &polling).await, 600);
-    until_clock(&sale, &polling, admitted + 7_000, "ACTIVE").await;
+    until_clock(&sale, &polling, admitted + 11_000, "ACTIVE").await;
     assert_eq!(place(&sale, &next).await["status"], "WAITING");
 }
 
 #[tokio::test]
 async fn a_turn_once_used_needs_no_more_signs() {
     let sale = start(&[]).await;
-    let concert = room_for_one(&sale, 2).await;
+    let concert = room_for_one(&sale, 4).await;
     let used = sale.active(&concert, "used").await;
     let next = token(&sale.enter(&concert, "next").await);
     dates(&sale, &concert, &used).await.expect(200);
     let now = millis(&place(&sale, &next).await["asOf"]);
-    until_clock(&sale, &next, now + 5_000, "WAITING").await;
+    until_clock(&sale, &next, now + 9_000, "WAITING").await;
     assert_eq!(place(&sale, &used).await["status"], "ACTIVE");
     dates(&sale, &concert, &used).await.expect(200);
 }
@@ -113,7 +113,7 @@ async fn payment_makes_room_for_the_next() {
 #[tokio::test]
 async fn a_turn_ends_with_its_time() {
     let sale = start(&[]).await;
-    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 3, "claimSeconds": 3_600});
+    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 5, "claimSeconds": 3_600});
     let concert = sale.concert(&settings).await;
     let entered = sale.active(&concert, "ada").await;
     let next = token(&sale.enter(&concert, "next").await);

@@ -76,7 +76,7 @@ const ONLY_POSTGRES: [(&str, &[&str]); 7] = [
     ("event_positions", &["added", "only_row"]),
     ("events", &["topic"]),
     ("instance_figures", &["instance_id", "seen_at", "viewed_at", "figures"]),
-    ("performances", &["known_version", "written_version"]),
+    ("performances", &["known_version", "revised_at", "written_version"]),
     ("places", &["given_up_version"]),
     ("rooms", &["drawn_version", "written_version"]),
     ("turns", &["settled_at", "version"]),

@@ -122,8 +122,8 @@ impl Reader for PostgresReader {
         query!(self, Applicants, |session| lecture_reads::applicants(&session, lecture, page))
     }
 
-    async fn lectures_to_empty(&self) -> Result<Vec<LectureId>, StoreError> {
-        query!(self, LecturesToEmpty, |session| lecture_reads::to_empty(&session))
+    async fn lectures_to_empty(&self, since: Timestamp) -> Result<Vec<LectureId>, StoreError> {
+        query!(self, LecturesToEmpty, |session| lecture_reads::to_empty(&session, since))
     }
 
     async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError> {

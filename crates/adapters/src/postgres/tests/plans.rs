@@ -32,7 +32,7 @@ const BY_KEY: &[(&str, &[&str])] = &[
         ],
     ),
     ("turn_ends", &["concert_id =&place ="]),
-    ("performances", &["performance_id =", "concert_id =", "starts_at >", "revision >", "TID"]),
+    ("performances", &["performance_id =", "concert_id =", "starts_at >", "revised_at >", "TID"]),
     ("seats", &["performance_id ="]),
     ("reservations", &["reservation_id =", "concert_id =&user_id =", "user_id =", "held_until <", "held_until >"]),
     ("payments", &["payment_id =", "user_id =", "reservation_id ="]),

@@ -29,3 +29,7 @@ CREATE TABLE draws (
     drawn_order  BLOB,
     CHECK ((beacon_name IS NULL) = (beacon_at IS NULL))
 );
+
+-- Revised performances ----------------------------------------------------------------------------------------------
+--
+-- Only Postgres notes when they were revised: one process serves a file, and knows its own changes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::mixed::AnyCommand;
 use onsale_domain::cancellation::{self, Cancel, Part};
-use onsale_domain::concert::{self, GradePrice, Hold, Notice, Sale, Seating, Section, Target};
+use onsale_domain::concert::{self, Dates, GradePrice, Hold, Notice, Sale, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture;
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
@@ -298,6 +298,9 @@ impl People {
             }
             _ => Target::Performance(pick(&mut self.dice, &own, PerformanceId::new(UNKNOWN))),
         };
+        // Some dates are as they are: most concerts have few performances, and few of those change.
+        let dates = matches!(target, Target::NoneOnDate | Target::SeveralOnDate | Target::Dated(..))
+            .then(|| Dates { performances: u64::try_from(own.len()).unwrap_or(0), revisions: 0 });
         let (many, last) = match self.dice.below(12) {
             0..2 => (7, 10),
             2..4 => (5, 6),
@@ -310,7 +313,7 @@ impl People {
                 seats.push(seat);
             }
         }
-        Some(Hold { token, target, seats: seats.into() }.into())
+        Some(Hold { token, target, dates, seats: seats.into() }.into())
     }
 
     fn expire(&mut self) -> AnyCommand {

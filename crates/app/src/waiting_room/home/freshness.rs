@@ -78,68 +78,91 @@ mod tests {
     use std::pin::Pin;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use tokio::sync::Semaphore;
     use tokio::task::JoinSet;
-    use tokio::time::sleep;
 
     use super::*;
 
-    const WITHIN: Duration = Duration::from_millis(50);
+    /// Longer than any refresh takes, on a busy machine too.
+    const LONG: Duration = Duration::from_secs(60);
 
     type Refresh = Pin<Box<dyn Future<Output = bool> + Send>>;
 
-    /// A refresh that takes this long. Counts the refreshes that ended.
-    fn slow(ended: &Arc<AtomicU32>, takes: Duration, is_ok: bool) -> impl Fn() -> Refresh + Clone + use<> {
-        let ended = ended.clone();
-        move || {
-            let ended = ended.clone();
-            Box::pin(async move {
-                sleep(takes).await;
-                ended.fetch_add(1, Ordering::SeqCst);
-                is_ok
-            })
+    /// A refresh that begins at once and ends when it gets a permit. Counts the refreshes that began and those that ended.
+    struct Held {
+        permits: Arc<Semaphore>,
+        begun: Arc<AtomicU32>,
+        ended: Arc<AtomicU32>,
+    }
+
+    impl Held {
+        fn with(permits: usize) -> Self {
+            Self { permits: Arc::new(Semaphore::new(permits)), begun: Arc::default(), ended: Arc::default() }
+        }
+
+        fn refresh(&self, is_ok: bool) -> impl Fn() -> Refresh + Clone + use<> {
+            let (permits, begun, ended) = (self.permits.clone(), self.begun.clone(), self.ended.clone());
+            move || {
+                begun.fetch_add(1, Ordering::SeqCst);
+                let (permits, ended) = (permits.clone(), ended.clone());
+                Box::pin(async move {
+                    drop(permits.acquire().await);
+                    ended.fetch_add(1, Ordering::SeqCst);
+                    is_ok
+                })
+            }
+        }
+
+        fn counts(&self) -> (u32, u32) {
+            (self.begun.load(Ordering::SeqCst), self.ended.load(Ordering::SeqCst))
         }
     }
 
     #[tokio::test]
     async fn a_refresh_ends_although_the_entry_that_began_it_waits_no_longer() {
-        let (freshness, ended) = (Arc::new(Freshness::new(WITHIN, Duration::ZERO)), Arc::new(AtomicU32::new(0)));
-        let refresh = slow(&ended, WITHIN * 3, true);
-        let began = Instant::now();
+        let freshness = Arc::new(Freshness::new(Duration::from_millis(50), Duration::ZERO));
+        let held = Held::with(0);
         let mut entries = JoinSet::new();
         for _ in 0..100 {
-            let (freshness, refresh) = (freshness.clone(), refresh.clone());
+            let (freshness, refresh) = (freshness.clone(), held.refresh(true));
             entries.spawn(async move { freshness.wait(|| false, refresh).await });
         }
-        entries.join_all().await;
-        assert!(began.elapsed() < WITHIN * 2, "{:?}", began.elapsed());
-        assert_eq!(ended.load(Ordering::SeqCst), 0);
-        sleep(WITHIN * 4).await;
-        assert_eq!(ended.load(Ordering::SeqCst), 1, "one for all entries");
+        tokio::time::timeout(LONG, entries.join_all()).await.expect("no entry waits for the end of the refresh");
+        assert_eq!(held.counts(), (1, 0), "one for all entries");
+        held.permits.add_permits(1);
+        while held.counts().1 == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(held.counts(), (1, 1));
     }
 
     #[tokio::test]
     async fn an_entry_returns_once_the_snapshot_is_fresh() {
-        let (freshness, ended) = (Freshness::new(WITHIN * 20, Duration::ZERO), Arc::new(AtomicU32::new(0)));
-        let refresh = slow(&ended, WITHIN / 10, true);
-        freshness.wait(|| ended.load(Ordering::SeqCst) > 0, &refresh).await;
-        assert_eq!(ended.load(Ordering::SeqCst), 1);
+        let (freshness, held) = (Freshness::new(LONG, Duration::ZERO), Held::with(1));
+        let refresh = held.refresh(true);
+        freshness.wait(|| held.counts().1 > 0, &refresh).await;
+        assert_eq!(held.counts(), (1, 1));
         freshness.wait(|| true, &refresh).await;
-        assert_eq!(ended.load(Ordering::SeqCst), 1, "none is needed");
+        assert_eq!(held.counts(), (1, 1), "none is needed");
         // A clock that makes no snapshot fresh costs two refreshes, not one after another until the time is over.
         freshness.wait(|| false, &refresh).await;
-        assert_eq!(ended.load(Ordering::SeqCst), 3);
+        assert_eq!(held.counts(), (3, 3));
     }
 
     #[tokio::test]
     async fn after_a_failure_no_entry_waits() {
-        let (freshness, ended) = (Freshness::new(WITHIN * 20, WITHIN * 4), Arc::new(AtomicU32::new(0)));
-        let refresh = slow(&ended, Duration::ZERO, false);
+        let (freshness, held) = (Freshness::new(LONG, LONG), Held::with(1));
+        let refresh = held.refresh(false);
         for _ in 0..5 {
             freshness.wait(|| false, &refresh).await;
         }
-        assert_eq!(ended.load(Ordering::SeqCst), 1);
-        sleep(WITHIN * 5).await;
-        freshness.wait(|| false, &refresh).await;
-        assert_eq!(ended.load(Ordering::SeqCst), 2, "the next attempt");
+        assert_eq!(held.counts(), (1, 1));
+        let (freshness, held) = (Freshness::new(LONG, Duration::from_millis(1)), Held::with(1));
+        let refresh = held.refresh(false);
+        // The next attempt comes after the rest.
+        while held.counts().0 < 2 {
+            freshness.wait(|| false, &refresh).await;
+            tokio::task::yield_now().await;
+        }
     }
 }

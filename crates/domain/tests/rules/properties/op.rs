@@ -145,7 +145,7 @@ impl People {
             Op::Hold { token, target, seats } => {
                 let token = self.token(*token)?;
                 let target = target_for(&token, *target, tables);
-                let request = Hold { token, target, seats: seats.clone().into() };
+                let request = Hold { token, target, dates: None, seats: seats.clone().into() };
                 AnyCommand::from(request)
             }
             Op::Release { token, reservation } => {

@@ -205,7 +205,7 @@ impl Oracle<'_> {
     }
 
     fn judge_hold(&self, request: &Hold) -> Result<(), Refusal> {
-        let Hold { token, target, seats } = request;
+        let Hold { token, target, seats, .. } = request;
         let key = (token.concert, token.place);
         let turn = self.tables.turns.get(&key).filter(|_| !self.tables.ends.contains_key(&key));
         if turn.is_none_or(|turn| self.at >= turn.active_until) {

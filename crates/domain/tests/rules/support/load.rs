@@ -1,6 +1,6 @@
 //! Loads exactly the rows that the keys name, as their documentation describes. A rule that reads another row panics.
 
-use onsale_domain::concert::{ENDING_WITHIN_MILLIS, HoldsCounted, Status, lapsed_up_to};
+use onsale_domain::concert::{Dates, ENDING_WITHIN_MILLIS, HoldsCounted, Status, lapsed_up_to};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::CANCELLED_TOGETHER_MAX;
 use onsale_domain::rows::{Keys, Rows};
@@ -43,6 +43,7 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
         loading.rows.cancellations.load(*id, tables.cancellations.get(id).cloned());
     }
     keys.concerts.iter().for_each(|concert| loading.concert(*concert));
+    keys.dates.iter().for_each(|concert| loading.dates(*concert));
     let of_concerts =
         keys.counted_concerts.iter().filter_map(|concert| loading.rows.of_concerts.get(concert)).flatten();
     let counted: Vec<PerformanceId> = of_concerts.chain(&keys.counted_performances).copied().collect();
@@ -152,6 +153,17 @@ impl Loading<'_> {
         let ids: Vec<PerformanceId> = performances.map(|performance| performance.id).collect();
         ids.iter().for_each(|id| self.performance(*id));
         self.rows.of_concerts.insert(concert, ids);
+    }
+
+    fn dates(&mut self, concert: ConcertId) {
+        let of_concert = self.tables.performances.values().filter(|performance| performance.concert == concert);
+        self.rows.dates.insert(
+            concert,
+            of_concert.fold(Dates::default(), |dates, performance| Dates {
+                performances: dates.performances + 1,
+                revisions: dates.revisions + performance.revision,
+            }),
+        );
     }
 
     /// Counted by hand, and by a bound for each row: both are the same.

@@ -8,7 +8,8 @@
 //! `eve retries [by 2]`, `gala announces hello`, `gala announces nothing`, `gala sells from 100 to 200 limit 2 as title` (`from none`: no bound),
 //! `eve blocks 1 2`, `eve unblocks 1`, `eve moves 60` (to this second),
 //! `eve prices R=500`, `eve adds 11 20 31 40 S=300` (seats 11 to 20 and 31 to 40), `eve fills 9` (with 9 sections),
-//! `ann holds 1 in eve on 0 60` (if it starts from second 0 and before second 60),
+//! `ann holds 1 in eve on 0 60` (if it starts from second 0 and before second 60), `ann holds 1 in none seen 2/5` (if her
+//! concert has 2 performances, with revisions of 5 together),
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
 //! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `eve reports`,
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use crate::support::mixed::AnyCommand;
 use onsale_domain::cancellation::{self, Cancelled};
-use onsale_domain::concert::{self, Hold, Notice, Target};
+use onsale_domain::concert::{self, Dates, Hold, Notice, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::refund::{self, Policy, Rule};
 use onsale_domain::waiting_room::{self, Order, Patch, Step};
@@ -100,7 +101,12 @@ impl Stage {
                 }
             }
         };
-        Hold { token: self.token(line.actor), target, seats: line.numbers().into() }
+        let dates = line.option("seen").map(|seen| {
+            let (performances, revisions) = seen.split_once('/').expect("two numbers");
+            let number = |text: &str| text.parse().expect("a number");
+            Dates { performances: number(performances), revisions: number(revisions) }
+        });
+        Hold { token: self.token(line.actor), target, dates, seats: line.numbers().into() }
     }
 
     fn room_command(&self, line: &Line<'_>) -> AnyCommand {

@@ -31,7 +31,7 @@ fn second_for(room: &RedisRoom, token: &Token, user: &str) -> Token {
 fn hold(room: &mut RedisRoom, token: &Token, seat: i64) -> Answer {
     let performance = *room.world.tables.performances.keys().next().expect("a performance");
     let seats: Arc<[i64]> = [seat].into();
-    room.world.one(Hold { token: token.clone(), target: Target::Performance(performance), seats }.into())
+    room.world.one(Hold { token: token.clone(), target: Target::Performance(performance), dates: None, seats }.into())
 }
 
 fn show(room: &mut RedisRoom, tokens: &[&Token]) {

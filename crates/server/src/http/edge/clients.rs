@@ -10,6 +10,7 @@ use super::sign_ins::SignIns;
 use crate::auth::{Bearers, Checked, Refused, Staff};
 use crate::http::input::callers::bearer;
 use crate::http::input::session::SESSION_PATH;
+use crate::http::input::staff::StaffCall;
 use crate::settings::{ChargedBy, RateLimit, Settings};
 
 /// A limit by client: the label of its counter, and the detail of its refusal.
@@ -90,11 +91,14 @@ pub(crate) struct Asked<'a> {
     method: &'a Method,
     path: &'a str,
     headers: &'a HeaderMap,
+    /// Whether a page of this server sent it, if that is known.
+    is_from_own_page: bool,
 }
 
 impl<'a> Asked<'a> {
     pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
-        Self { method: request.method(), path: request.uri().path(), headers: request.headers() }
+        let is_from_own_page = request.extensions().get::<StaffCall>().is_some_and(|call| call.is_from_own_page);
+        Self { method: request.method(), path: request.uri().path(), headers: request.headers(), is_from_own_page }
     }
 }
 
@@ -156,8 +160,9 @@ impl ClientLimits {
     /// # Errors
     /// `TooOften` with the limit that was reached and the seconds to wait.
     pub(crate) fn check(&self, asked: Asked<'_>, peer: IpAddr, keys: Keys<'_>) -> Result<Option<Checked>, TooOften> {
-        let Asked { method, path, headers } = asked;
-        let signs_in = method == Method::POST && path == SESSION_PATH;
+        let Asked { method, path, headers, is_from_own_page } = asked;
+        // A foreign page gets a refusal in any case, and must not use up the sign-ins of the address.
+        let signs_in = method == Method::POST && path == SESSION_PATH && is_from_own_page;
         let limiters = [&self.requests, &self.entries, &self.users, &self.bad_bearers];
         if !signs_in && !limiters.iter().any(|limiter| limiter.is_on()) {
             return Ok(None);

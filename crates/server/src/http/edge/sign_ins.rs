@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// The most sign-ins of an address within [`SPAN`], refused ones not counted.
+/// The most sign-ins of an address within [`SPAN`]. Those beyond it, and those of foreign pages, are not counted.
 const SIGN_INS_MAX: usize = 10;
 
 const SPAN: Duration = Duration::from_secs(60);

@@ -149,6 +149,7 @@ pub(crate) async fn create_reservation(
         match decide(&app, hold, &turn.token, &payload).await {
             // Only now: under a key that was used before, the first answer counts, whatever the date is since.
             Err(problem) if problem.is_outdated => {
+                app.read(app.catalogue.know_all_of(turn.token.concert)).await?;
                 hold = find(&app, &turn.token, &body).await?;
                 check_date(&app, &turn.token, &body)?;
             }
@@ -158,7 +159,7 @@ pub(crate) async fn create_reservation(
     decide(&app, hold, &turn.token, &payload).await
 }
 
-/// How often a request is read again because its performance was moved to another date meanwhile. One more answers `unavailable`.
+/// How often a request is read again because a performance was added or moved meanwhile. One more answers `unavailable`.
 const MOVES_MAX: usize = 3;
 
 async fn decide(
@@ -175,15 +176,14 @@ async fn decide(
     app.decide(hold, payload.key(&token.user), show).await
 }
 
-/// Finds the performance that the body names. A date is judged by all performances as the database has them; the decision then
-/// checks that the performance still starts on it.
+/// Finds the performance that the body names. A date is looked up in the catalogue, which may be old: the decision compares the
+/// dates that the catalogue had with those of the database.
 async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem> {
     let performance = body.performance_id.as_ref().map(|Id(id)| *id);
     let date = body.date.as_ref().map(|Day(date)| *date);
-    match date {
-        Some(_) => app.read(app.catalogue.know_all_of(token.concert)).await?,
-        None => app.read(app.catalogue.know(&[], performance.as_slice())).await?,
-    }
+    app.read(app.catalogue.know(&[], performance.as_slice())).await?;
+    let programme = app.catalogue.programme(token.concert);
+    let looked_up = || programme.as_ref().map(|programme| programme.dates()).unwrap_or_default();
     let target = match (performance, date) {
         (Some(id), None) => Target::Performance(id),
         (Some(id), Some(date)) => match app.calendar.span_of(date) {
@@ -192,12 +192,13 @@ async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem
             None => check_date(app, token, body).map(|()| Target::Performance(id))?,
         },
         (None, Some(date)) => {
-            let programme = app.catalogue.programme(token.concert);
-            programme.map_or(Target::NoneOnDate, |programme| programme.target_on(date, &app.calendar))
+            programme.as_ref().map_or(Target::NoneOnDate, |programme| programme.target_on(date, &app.calendar))
         }
         (None, None) => return Err(Problem::invalid_field("performanceId", "is required, or date")),
     };
-    Ok(Hold { token: token.clone(), target, seats: body.seats.clone().into() })
+    // A performance that is named too needs no further one: `Target::Dated` has its date.
+    let dates = performance.is_none().then(looked_up);
+    Ok(Hold { token: token.clone(), target, dates, seats: body.seats.clone().into() })
 }
 
 /// Checks that a performance and a date of one body agree, as of the last [`find`].

@@ -7,10 +7,10 @@ mod reads;
 mod roles;
 mod sessions;
 
-use onsale_testing::{Call, Reply, Sale};
+use onsale_testing::Sale;
 use serde_json::{Value, json};
 
-use crate::support::text;
+use crate::support::{answer, text};
 
 /// A key that no server made.
 const UNKNOWN: &str = "onsale_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -24,15 +24,6 @@ async fn made(sale: &Sale, name: &str, role: &str) -> Value {
 /// The secret of a new key.
 async fn key(sale: &Sale, name: &str, role: &str) -> String {
     text(&made(sale, name, role).await["key"])
-}
-
-/// Sends a call again while the server cannot check keys: a busy machine may stop it for longer than a second.
-async fn answer(call: impl Fn() -> Call) -> Reply {
-    crate::support::until("keys can be checked", async || {
-        let reply = call().send().await;
-        (reply.code() != "unavailable").then_some(reply)
-    })
-    .await
 }
 
 /// All log entries, newest first.

@@ -97,6 +97,9 @@ export async function signIn(page, key) {
   await field.press("Enter");
 }
 
+/** Waits until a control with this text has the focus: a dialog that closes gives it back in a task of its own. */
+export const focused = (page, words) => page.waitForFunction((words) => document.activeElement.textContent === words, words);
+
 /** Names the visitor, by the form. */
 export async function become(page, user) {
   await page.locator("#who").fill(user);

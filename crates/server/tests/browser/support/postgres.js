@@ -32,13 +32,6 @@ async function owner() {
 
 const listening = (server) => new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address().port)));
 
-async function freePort() {
-  const server = createServer();
-  const port = await listening(server);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /**
  * Starts a server with an empty database, and stops it at the end of test `t`. `cut` ends all connections and refuses new ones
  * until `mend`. Returns null if Postgres is not installed.
@@ -52,8 +45,8 @@ export async function postgres(t) {
   const data = join(place, "data");
   const program = (name, ...rest) => run(join(folder, name), rest, { ...who, cwd: "/" });
   await program("initdb", "--no-sync", "-A", "trust", "-E", "UTF8", "--locale=C", "-U", "onsale", "-D", data);
-  const port = await freePort();
-  const settings = { listen_addresses: "127.0.0.1", port, unix_socket_directories: place, fsync: "off", dynamic_shared_memory_type: "mmap" };
+  // A socket in its own folder and no port, which another process could have taken by then.
+  const settings = { listen_addresses: "", port: 5432, unix_socket_directories: place, fsync: "off", dynamic_shared_memory_type: "mmap" };
   const named = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const child = spawn(join(folder, "postgres"), ["-D", data, ...named], { ...who, cwd: "/", stdio: "ignore" });
   const end = () => child.kill("SIGQUIT");
@@ -65,18 +58,18 @@ export async function postgres(t) {
     await ended;
     await rm(place, { recursive: true, force: true });
   });
-  await until("Postgres", () => program("createdb", "-h", "127.0.0.1", "-p", String(port), "-U", "onsale", "onsale").then(() => true, () => false));
-  const cutter = await wire(t, port);
+  await until("Postgres", () => program("createdb", "-h", place, "-p", "5432", "-U", "onsale", "onsale").then(() => true, () => false));
+  const cutter = await wire(t, join(place, ".s.PGSQL.5432"));
   return { url: `postgres://onsale@127.0.0.1:${cutter.port}/onsale`, ...cutter };
 }
 
-/** Passes connections on to `port` while it is not cut. */
-async function wire(t, port) {
+/** Passes connections on to a socket while it is not cut. */
+async function wire(t, socket) {
   const open = new Set();
   let isCut = false;
   const server = createServer((near) => {
     if (isCut) return near.destroy();
-    const far = connect(port, "127.0.0.1");
+    const far = connect(socket);
     for (const [one, other] of [[near, far], [far, near]]) {
       open.add(one);
       one.on("error", () => {});

@@ -1,8 +1,13 @@
 //! Blocked seats: an organiser takes free seats from sale, and puts them on sale again.
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use onsale_app::desk::DeskCommand;
+use onsale_domain::Command;
 use onsale_domain::concert::{Block, Blocked, SEATS_AT_ONCE_MAX, Unblock};
 use onsale_domain::ids::PerformanceId;
+use onsale_domain::staff::{ByStaff, Logged};
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -67,10 +72,8 @@ pub(crate) async fn block_seats(
     path: Path<PerformanceId>,
     payload: Payload<BlockBody>,
 ) -> Result<Decided<OkJson<BlocksShown>>, Problem> {
-    let performance = path.id()?;
-    let BlockBody { seats: SeatList(seats), reason: Name(reason) } = payload.read()?;
-    let block = Block { performance, seats: seats.into(), reason: reason.into() };
-    app.decide_by_staff(&staff, block, &payload, BlocksShown::of).await
+    let block = |performance, seats, reason| Block { performance, seats, reason };
+    change_blocks(&app, &staff, &path, &payload, block).await
 }
 
 /// Put blocked seats of a performance on sale again, all or none
@@ -87,8 +90,22 @@ pub(crate) async fn unblock_seats(
     path: Path<PerformanceId>,
     payload: Payload<BlockBody>,
 ) -> Result<Decided<OkJson<BlocksShown>>, Problem> {
+    let unblock = |performance, seats, reason| Unblock { performance, seats, reason };
+    change_blocks(&app, &staff, &path, &payload, unblock).await
+}
+
+/// Decides the command that `of` makes of the performance, the seats and the reason.
+async fn change_blocks<C: Logged<Output = Blocked>>(
+    app: &App,
+    staff: &Staff<RunSale>,
+    path: &Path<PerformanceId>,
+    payload: &Payload<BlockBody>,
+    of: impl FnOnce(PerformanceId, Arc<[i64]>, Arc<str>) -> C,
+) -> Result<Decided<OkJson<BlocksShown>>, Problem>
+where
+    ByStaff<C>: DeskCommand + Command<Output = Blocked>,
+{
     let performance = path.id()?;
     let BlockBody { seats: SeatList(seats), reason: Name(reason) } = payload.read()?;
-    let unblock = Unblock { performance, seats: seats.into(), reason: reason.into() };
-    app.decide_by_staff(&staff, unblock, &payload, BlocksShown::of).await
+    app.decide_by_staff(staff, of(performance, seats.into(), reason.into()), payload, BlocksShown::of).await
 }

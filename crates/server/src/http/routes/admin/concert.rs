@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::extract::State;
+use onsale_domain::Refusal;
 use onsale_domain::concert::{
     Create, GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX, SEATS_PER_USER_DEFAULT,
     SEATS_PER_USER_MAX, SECTIONS_MAX, Sale, Schedule, Seating, Section, Unsound,
@@ -15,6 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::prices::PricesField;
 use super::waiting_room::QueueBody;
 use crate::http::App;
 use crate::http::input::staff::{RunSale, Staff};
@@ -96,6 +98,8 @@ pub(crate) struct PerformanceBody {
     /// Points; the price of seats for which none is named. 50,000 unless said.
     price: Option<Points<0, PRICE_MAX>>,
     seats: Option<SeatsBody>,
+    /// Prices by grade, no two for one grade. They replace those of `price` and `seats`.
+    prices: Option<PricesField>,
     /// Whether its holds are closed until they are opened.
     closed: Option<bool>,
     /// The rules by which buyers get points back, no two with the same hours. Without it only staff refund.
@@ -242,6 +246,8 @@ impl Sample for PerformanceBody {
 pub(crate) struct AddedPerformance {
     #[serde(flatten)]
     performance: PerformanceShown,
+    /// Its holds are closed.
+    closed: bool,
     /// By descending hours.
     refund_policy: Vec<RuleShown>,
 }
@@ -249,14 +255,14 @@ pub(crate) struct AddedPerformance {
 impl Sample for AddedPerformance {
     fn sample() -> Value {
         let mut performance = PerformanceShown::sample();
-        performance["refundPolicy"] = json!([]);
+        (performance["closed"], performance["refundPolicy"]) = (json!(false), json!([]));
         performance
     }
 }
 
 /// Add a performance to a concert
 ///
-/// `seats` is how many, from seat 1, or a list of sections that share no seat.
+/// `seats` is how many, from seat 1, or a list of sections that share no seat. `prices` sets the price of all seats of a grade.
 #[operation(tag = Administration, returns = "The performance", codes(ConcertNotFound))]
 pub(crate) async fn create_performance(
     State(app): State<App>,
@@ -270,10 +276,13 @@ pub(crate) async fn create_performance(
         let (path, message) = explain(unsound);
         Problem::invalid_field(&path, message)
     })?;
+    let prices = body.prices.map_or_else(Vec::new, |PricesField(prices)| prices);
+    let seating = seating.priced(&prices).map_err(|index| Problem::from(&Refusal::GradeUnknown { index }))?;
     let calendar = app.calendar.clone();
     let show = move |added: &Performance| {
         let refund_policy = RuleShown::all(&added.refund_policy);
-        Created(AddedPerformance { performance: PerformanceShown::new(added, &calendar), refund_policy })
+        let (performance, closed) = (PerformanceShown::new(added, &calendar), added.closed);
+        Created(AddedPerformance { performance, closed, refund_policy })
     };
     let closed = body.closed.unwrap_or(false);
     let refund_policy = body.refund_policy.map_or_else(Policy::default, |PolicyField(policy)| policy);

@@ -38,9 +38,7 @@ impl ConcertFilter {
     /// One performance must be in the range, not one after `from` and another before `to`.
     fn fits(&self, programme: &Programme) -> bool {
         let Concert { title, venue, .. } = &programme.concert;
-        let has = |text: &str, sought: &str| text.to_lowercase().contains(sought);
-        let named = self.q.as_ref().map(|Search(text)| text.to_lowercase());
-        let is_named = named.is_none_or(|sought| has(title, &sought) || has(venue, &sought));
+        let is_named = self.q.as_ref().is_none_or(|q| q.is_in(title) || q.is_in(venue));
         let is_whenever = self.from.is_none() && self.to.is_none();
         let is_within = |date| {
             self.from.as_ref().is_none_or(|Day(from)| *from <= date)

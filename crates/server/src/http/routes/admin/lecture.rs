@@ -1,7 +1,5 @@
 //! Lectures, as an administrator makes and reads them.
 
-use std::borrow::Cow;
-
 use axum::extract::State;
 use onsale_app::store::{LectureFilter, Page, StoreError};
 use onsale_domain::ids::{LectureId, UserId};
@@ -10,7 +8,7 @@ use onsale_domain::lecture::{
 };
 use onsale_domain::time::Timestamp;
 use onsale_macros::operation;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -21,7 +19,7 @@ use crate::http::openapi::Sample;
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, Listed, OkJson};
 use crate::http::routes::lecture::{LectureShown, cursor_of};
-use crate::http::values::{Count, Day, Id, Instant, Name, Nullable, Text};
+use crate::http::values::{Count, Day, Id, Instant, Name, Nullable, Search};
 
 /// A lecture to create, with its capacity.
 #[derive(Body, JsonSchema)]
@@ -142,39 +140,6 @@ pub(crate) async fn update_lecture(
     app.decide_by_staff(&staff, change, &payload, |lecture| OkJson(LectureShown::of(lecture))).await
 }
 
-/// A text to look for: 1 to 200 characters.
-#[derive(Clone, Debug)]
-pub(crate) struct Search(String);
-
-impl Text for Search {
-    const WHAT: &'static str = "1 to 200 characters";
-
-    fn parse(text: &str) -> Option<Self> {
-        (1..=200).contains(&text.chars().count()).then(|| Self(text.to_lowercase()))
-    }
-}
-
-impl JsonSchema for Search {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Search".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": 200})
-    }
-}
-
-impl Search {
-    fn finds(&self, lecture: &Lecture) -> bool {
-        let has = |text: &str| text.to_lowercase().contains(&self.0);
-        has(&lecture.title) || lecture.lecturer.as_deref().is_some_and(has)
-    }
-}
-
 /// Which lectures to list.
 #[derive(Parameters)]
 pub(crate) struct AdminLecturesQuery {
@@ -213,6 +178,11 @@ pub(crate) async fn list_all_lectures(
     Ok(Listed::page(&query, lectures, cursor_of, LectureShown::of))
 }
 
+/// Whether the title or the lecturer has a text.
+fn names(lecture: &Lecture, q: &Search) -> bool {
+    q.is_in(&lecture.title) || lecture.lecturer.as_deref().is_some_and(|lecturer| q.is_in(lecturer))
+}
+
 /// The lectures of a page. Texts are compared here, because the two databases know the case of different letters.
 async fn find(
     app: &App,
@@ -226,7 +196,7 @@ async fn find(
         let some = app.reader.lectures(filter, Page { after, limit: SEARCHED_TOGETHER }).await?;
         let is_last = some.len() < SEARCHED_TOGETHER;
         after = some.last().map(|lecture| (lecture.starts_at, lecture.id));
-        found.extend(some.into_iter().filter(|lecture| q.finds(lecture)));
+        found.extend(some.into_iter().filter(|lecture| names(lecture, q)));
         if is_last || found.len() >= rows.limit {
             found.truncate(rows.limit);
             return Ok(found);

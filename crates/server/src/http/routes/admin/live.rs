@@ -87,7 +87,7 @@ pub(crate) struct PerformanceShown {
     sold: u32,
     /// Seats in holds. A seat of a lapsed hold counts until the hold is settled.
     held: u32,
-    /// Seats that may be held now.
+    /// Seats that may be held now. Of a cancelled performance: seats that are neither held, sold nor blocked.
     available: u32,
     /// Seats that staff have blocked.
     blocked: u32,
@@ -97,6 +97,8 @@ pub(crate) struct PerformanceShown {
     refunded: i64,
     /// Seats paid in the last 60 seconds.
     sales_last_minute: u64,
+    /// Whether staff have cancelled it: no seat of it can be held or paid any more.
+    cancelled: bool,
 }
 
 impl PerformanceShown {
@@ -113,6 +115,7 @@ impl PerformanceShown {
             revenue: performance.revenue,
             refunded: performance.refunded,
             sales_last_minute: *sales,
+            cancelled: performance.is_cancelled,
         }
     }
 }
@@ -220,7 +223,7 @@ impl Sample for LiveShown {
             "performances": [{
                 "performanceId": sample::PERFORMANCE, "concertId": sample::CONCERT, "startsAt": "2026-12-19T10:00:00.000Z",
                 "capacity": 50, "sold": 20, "held": 4, "available": 25, "blocked": 1, "revenue": 1_000_000,
-                "refunded": 50_000, "salesLastMinute": 12
+                "refunded": 50_000, "salesLastMinute": 12, "cancelled": false
             }],
             "instances": [{
                 "instanceId": "5f2c9a7be1d04c335f2c9a7be1d04c33", "seenAt": at,

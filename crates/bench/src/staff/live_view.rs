@@ -3,19 +3,27 @@
 use std::io::{BufRead, BufReader};
 use std::net::{Shutdown, TcpStream};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use onsale_load_generator::{Outcome, Request};
 
-use super::connections::open;
-use super::sale::{CONNECTIONS, FLAGS, Seats};
-use super::turns::Turns;
+use super::Stage;
 use crate::machine::{Machine, Server};
 use crate::measure::{micros, neighbours};
 use crate::results::{Figure, Line, Target};
 use crate::row::Work;
+use crate::server::connections::open;
+use crate::server::sale::{CONNECTIONS, Seats};
+use crate::server::turns::Turns;
 
 /// Streams of live figures at once: as many as an instance serves.
 const VIEWERS: usize = 20;
+
+/// The longest time until all streams are open.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// The time between two tries to open a stream.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// The processor time of the server per answer with viewers, divided by that without.
 const CPU: Target = Target::at_most(1.02).unit("of without");
@@ -56,10 +64,18 @@ struct Viewers(Vec<(TcpStream, JoinHandle<Outcome<Events>>)>);
 impl Viewers {
     /// Opens the streams. Each has shown figures when this returns.
     fn open(server: &Server) -> Outcome<Self> {
-        let request = Request::get("/admin/live").header("accept", "text/event-stream");
+        // A refusal then ends the connection.
+        let request = Request::get("/admin/live").header("accept", "text/event-stream").header("connection", "close");
         let request = server.admin.authorize(request).to_bytes();
+        let began = Instant::now();
         let viewer = |_| {
-            let stream = open(server.program.address(), &request, b"event: live")?;
+            // The server may not yet have noticed that the viewers of the last turn are gone.
+            let stream = loop {
+                match open(server.program.address(), &request, b"event: live") {
+                    Err(_) if began.elapsed() < OPEN_WITHIN => std::thread::sleep(ASK_EVERY),
+                    opened => break opened?,
+                }
+            };
             let reader = BufReader::new(stream.try_clone()?);
             Ok((stream, std::thread::spawn(move || Events::of(reader))))
         };
@@ -77,17 +93,8 @@ impl Viewers {
     }
 }
 
-pub(crate) fn sale_and_viewers(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
-    prepare(machine, machine.server(FLAGS, &[])?, || Ok(()), target)
-}
-
-/// Prepares the row on a server. `settle` is called after the preparation.
-pub(crate) fn prepare(
-    machine: &Machine,
-    mut server: Server,
-    settle: impl FnOnce() -> Outcome<()>,
-    target: Target,
-) -> Outcome<Work<'_>> {
+pub(super) fn prepare<'m>(machine: &'m Machine, stage: Stage<'m>, target: Target) -> Outcome<Work<'m>> {
+    let Stage { mut server, on, settle } = stage;
     let sales = 2 * machine.scale.users;
     let mut seats = Seats::prepare(&server, sales)?;
     seats.fill_wallets(&server)?;
@@ -105,19 +112,19 @@ pub(crate) fn prepare(
             without.measure(&server, || seats.sell(&server, each))?;
         }
         let alone = without.measured(CONNECTIONS, &without.rates);
-        results.add(alone.line("sale (hold, pay) without viewers of live figures"));
+        results.add(alone.line(format!("sale (hold, pay) on {on} without viewers")));
         let viewed = with.measured(CONNECTIONS, &neighbours(&without.rates));
-        results.add(viewed.line("sale with 20 viewers, beside without").judged(target, viewed.ratio));
+        results.add(viewed.line(format!("sale on {on} with 20 viewers, beside without")).judged(target, viewed.ratio));
         // Processor time comes in steps of 10 ms, so a short turn may have used none.
         let cpu = Some(micros(with.cpu()) / micros(without.cpu())).filter(|ratio| ratio.is_finite());
-        let line = Line { ratio: cpu, ..Line::new("    processor time with them, beside without") };
+        let line = Line { ratio: cpu, ..Line::new(format!("    processor time on {on} with them, beside without")) };
         results.add(match cpu {
             Some(ratio) => line.judged(CPU, ratio),
             None => line,
         });
         let Events { live, unavailable } = events;
         let words = Figure::Words(format!("{live} live, {unavailable} unavailable"));
-        let line = Line { result: words, ..Line::new("    events to the viewers meanwhile") };
+        let line = Line { result: words, ..Line::new(format!("    events to the viewers on {on}")) };
         results.add(line.judged_if(SHOWN, unavailable == 0));
         server.finish()
     }))

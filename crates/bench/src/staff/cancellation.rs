@@ -6,12 +6,13 @@ use onsale_load_generator::{Outcome, Request};
 use onsale_report::number;
 use serde_json::{Value, json};
 
-use super::sale::{CONNECTIONS, FLAGS, Seats};
-use super::turns::Turns;
+use super::Stage;
 use crate::machine::{Machine, Server};
 use crate::measure::{median, neighbours};
 use crate::results::{Figure, Line, Target};
 use crate::row::Work;
+use crate::server::sale::{CONNECTIONS, Seats};
+use crate::server::turns::Turns;
 
 /// Payments of the cancelled performance. Its refunds must take longer than the sale in the meantime.
 const PAYMENTS: usize = 50_000;
@@ -25,17 +26,8 @@ const DONE_WITHIN: Duration = Duration::from_secs(600);
 /// The time between two questions for the state of a cancellation.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
-pub(crate) fn sale_beside(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
-    prepare(machine, machine.server(FLAGS, &[])?, || Ok(()), target)
-}
-
-/// Prepares the row on a server. `settle` is called after the preparation.
-pub(crate) fn prepare(
-    machine: &Machine,
-    mut server: Server,
-    settle: impl FnOnce() -> Outcome<()>,
-    target: Target,
-) -> Outcome<Work<'_>> {
+pub(super) fn prepare<'m>(machine: &'m Machine, stage: Stage<'m>, target: Target) -> Outcome<Work<'m>> {
+    let Stage { mut server, on, settle } = stage;
     let scale = machine.scale;
     let payments = scale.pick(PAYMENTS, PAYMENTS / 2, 120);
     let each = scale.pick(SALES, SALES / 4, 20);
@@ -60,17 +52,18 @@ pub(crate) fn prepare(
             alone.measure(&server, || seats.sell(&server, each))?;
         }
         let reference = alone.measured(CONNECTIONS, &alone.rates);
-        results.add(reference.line("sale (hold, pay) alone"));
+        results.add(reference.line(format!("sale (hold, pay) on {on} alone")));
         let measured = beside.measured(CONNECTIONS, &neighbours(&alone.rates));
         // The processor time contains that of the refunds.
-        let line = Line { cpu_micros: None, ..measured.line("sale while another performance is cancelled") };
+        let line =
+            Line { cpu_micros: None, ..measured.line(format!("sale on {on} during a cancellation, beside alone")) };
         let line = line.judged_if(target, target.is_reached_by(measured.ratio) && is_outlasted);
         let ended = if is_outlasted { "" } else { "; the refunds ended first" };
         results.add(Line { target: format!("{}{ended}", line.target), ..line });
         results.add(Line {
             result: Figure::PerSecond(median(refunds)),
             reference: Figure::Words(format!("{} payments", number(payments as f64))),
-            ..Line::new("    refunds of the cancelled performance")
+            ..Line::new(format!("    refunds of the cancelled performance on {on}"))
         });
         server.finish()
     }))

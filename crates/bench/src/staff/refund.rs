@@ -5,12 +5,12 @@ use std::sync::Arc;
 use onsale_load_generator::{ClosedLoop, Outcome, Request, Run, Supply, closed_loop};
 use serde_json::json;
 
-use super::sale::{CONNECTIONS, FLAGS, Seats};
-use super::turns::Turns;
 use crate::machine::{Machine, Server};
 use crate::measure::{CREATED, slice_of};
 use crate::results::Target;
 use crate::row::Work;
+use crate::server::sale::{CONNECTIONS, FLAGS, Seats};
+use crate::server::turns::Turns;
 
 /// What is measured, in turns. The first is the reference of the others.
 const WORKS: [&str; 3] = [
@@ -39,7 +39,7 @@ fn by_staff(server: &Server, payment: &str) -> Request {
     server.admin.authorize(request).json(json!({"reason": "the view is restricted"}).to_string())
 }
 
-pub(crate) fn refund(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
+pub(super) fn refund(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
     let mut server = machine.server(FLAGS, &[])?;
     let seats = Seats::prepare(&server, machine.scale.users)?;
     let policy = json!({"refundPolicy": [{"hoursBefore": 0, "feePercent": 10}]}).to_string();

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use onsale_load_generator::{Histogram, Outcome, Request};
 use onsale_report::number;
 
-use super::sale::{FLAGS, SEATS, Seats};
+use super::Stage;
 use crate::machine::{Machine, Server};
 use crate::measure::{median, micros, per_answer};
 use crate::results::{Figure, Line, Target};
 use crate::row::Work;
+use crate::server::sale::{SEATS, Seats};
 
 /// The first line of the list.
 const HEADER: &str = "seat,grade,userId,paymentId,paidAt,checkedInAt\r\n";
@@ -19,17 +20,8 @@ const HEADER: &str = "seat,grade,userId,paymentId,paidAt,checkedInAt\r\n";
 /// The longest time without a byte of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(crate) fn attendees(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
-    prepare(machine, machine.server(FLAGS, &[])?, || Ok(()), target)
-}
-
-/// Prepares the row on a server. `settle` is called after the preparation.
-pub(crate) fn prepare(
-    machine: &Machine,
-    mut server: Server,
-    settle: impl FnOnce() -> Outcome<()>,
-    target: Target,
-) -> Outcome<Work<'_>> {
+pub(super) fn prepare<'m>(machine: &'m Machine, stage: Stage<'m>, target: Target) -> Outcome<Work<'m>> {
+    let Stage { mut server, on, settle } = stage;
     let sold = machine.scale.users.min(usize::try_from(SEATS)?);
     let performance = Seats::prepare(&server, sold)?.sell_all(&server)?;
     settle()?;
@@ -56,11 +48,11 @@ pub(crate) fn prepare(
             reference: Figure::Words(format!("{} rows", number(sold as f64))),
             p50_millis: Some(times.millis(500)),
             p99_millis: Some(times.millis(990)),
-            ..Line::new("rows of attendees as CSV")
+            ..Line::new(format!("rows of attendees as CSV on {on}"))
         };
         results.add(line.judged(target, rate));
         let cpu = micros(per_answer(cpu, times.total() * sold as u64));
-        results.add(Line { cpu_micros: Some(cpu), ..Line::new("    processor time of the server, each row") });
+        results.add(Line { cpu_micros: Some(cpu), ..Line::new(format!("    processor time on {on}, each row")) });
         server.finish()
     }))
 }

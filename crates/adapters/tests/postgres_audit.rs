@@ -25,7 +25,7 @@ fn broken(findings: &[Finding]) -> Vec<(&str, u64, &[String])> {
 
 /// How many things each invariant compares in the sale.
 const CHECKED: [u64; 39] = [
-    4, 4, 3, 6, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 4, 4, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 0, 27, 17, 8, 17, 7,
+    4, 4, 3, 6, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 4, 4, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 0, 26, 17, 8, 17, 7,
     1, 0,
 ];
 

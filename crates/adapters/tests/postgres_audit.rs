@@ -27,9 +27,9 @@ fn broken(findings: &[Finding]) -> Vec<(&str, u64, &[String])> {
 }
 
 /// How many things each invariant compares in the sale.
-const CHECKED: [u64; 44] = [
-    4, 4, 3, 6, 3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 0, 4, 4, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 31,
-    17, 8, 17, 7, 1, 0,
+const CHECKED: [u64; 45] = [
+    4, 4, 3, 6, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 4, 4, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 31,
+    18, 8, 18, 8, 1, 0, 1,
 ];
 
 #[tokio::test]
@@ -151,6 +151,8 @@ const WRONGS: &[(&str, &[&str])] = &[
         &["every cancelled performance", "every event describes", "every change by staff"]),
     (concat!(settled!(), "INSERT INTO failed_refunds VALUES (id(21), id(40), id(30), 100), (id(21), id(41), id(33), 100)"),
         &["every change by staff"]),
+    (concat!(settled!(), "INSERT INTO failed_refunds VALUES (id(21), id(40), id(30), 100), (id(21), id(41), id(33), 100); UPDATE cancellations SET payments = 3"),
+        &["every cancelled performance", "every change by staff"]),
     (concat!(settled!(), "INSERT INTO failed_refunds VALUES (id(21), id(40), id(30), 100)"),
         &["every cancelled performance", "every change by staff"]),
     (concat!(settled!(), "INSERT INTO failed_refunds VALUES (id(21), id(40), id(30), 100), (id(21), id(41), id(33), 100);
@@ -167,11 +169,11 @@ const WRONGS: &[(&str, &[&str])] = &[
     ),
     (
         "INSERT INTO seats (performance_id, seat, held_until, sold, block_reason) VALUES (id(21), 10, 0, false, 'why')",
-        &["blocked as many seats"],
+        &["blocked as many seats", "every change by staff"],
     ),
     (
         "UPDATE seats SET reservation_id = NULL, block_reason = 'why' WHERE seat = 5",
-        &["blocked as many seats", "counts its held seats", "every reservation has"],
+        &["blocked as many seats", "counts its held seats", "every reservation has", "every change by staff"],
     ),
     (
         "ALTER TABLE seats DROP CONSTRAINT a_blocked_seat_has_no_reservation;
@@ -181,7 +183,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     (
         "ALTER TABLE seats DROP CONSTRAINT a_blocked_seat_is_not_sold, DROP CONSTRAINT a_blocked_seat_has_no_reservation;
          UPDATE seats SET block_reason = 'why' WHERE seat = 3",
-        &["blocked as many seats"],
+        &["blocked as many seats", "every change by staff"],
     ),
     ("UPDATE reservations SET held_until = 101 WHERE status = 'HELD'", &["every reservation has"]),
     ("UPDATE seats SET held_until = 101 WHERE NOT sold", &["every reservation has"]),
@@ -257,11 +259,10 @@ const WRONGS: &[(&str, &[&str])] = &[
              updated_at, highest_capacity FROM lectures WHERE lecture_id = new_id()",
         &["every change by staff"],
     ),
-    (
-        "UPDATE performances SET closed = true, known_version = version WHERE performance_id = id(21)",
-        &["every change by staff"],
-    ),
+    ("UPDATE performances SET closed = true, known_version = version WHERE performance_id = id(23)",
+        &["every performance has the hours", "every change by staff"]),
     ("UPDATE concerts SET version = 1", &["every room has the hours"]),
+    ("DELETE FROM events WHERE event_id = id(36)", &["every change of a performance"]),
     (
         "INSERT INTO events SELECT topic, subject, 9, id(96), 96, 'onsale.performance.changed.v1', 1, '{\"closed\": true}'
              FROM events WHERE event_id = id(31)",
@@ -341,7 +342,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     (
         "INSERT INTO admin_log VALUES (id(66), 1, id(60), 'ann', 'performance.changed', 'performance:' || id(21),
              '{\"refundPolicy\": []}', '{\"refundPolicy\": [{\"hoursBefore\": 1, \"feePercent\": 2}]}', false, 'r')",
-        &["every change by staff"],
+        &["every change by staff", "every change of a performance"],
     ),
     (
         "INSERT INTO ledger VALUES ('zoe', 2, id(98), 'ADJUSTMENT', -1, 4, NULL, 1);
@@ -373,7 +374,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE relay_parts SET sent_to = 1::bigint << 40", &["every mark of the outbox"]),
     (
         "UPDATE relay_parts SET sent_to = 11, checked_to = NULL WHERE part = 0; DELETE FROM events",
-        &["every ledger entry", "history has its event", "every reservation has", "every payment has", "every refund has", "every mark"],
+        &["every ledger entry", "history has its event", "every reservation has", "every payment has", "every refund has", "every mark", "every change of a performance"],
     ),
     (
         "UPDATE relay_parts SET sent_to = (SELECT max(position) FROM events) WHERE part = 3",
@@ -416,5 +417,5 @@ async fn writes_after_the_audit_began_are_not_seen_and_do_not_wait() {
         DELETE FROM events; DELETE FROM places; UPDATE performances SET sold = 7";
     database.sql().await.batch_execute(wrong).await.unwrap();
     assert_eq!(broken(&audit(&source).await.unwrap()), []);
-    assert_eq!(broken(&audit(&open(&database).await).await.unwrap()).len(), 9);
+    assert_eq!(broken(&audit(&open(&database).await).await.unwrap()).len(), 10);
 }

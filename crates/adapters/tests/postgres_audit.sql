@@ -44,7 +44,8 @@ INSERT INTO performances
     (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, stated_version, updated_at, holds,
      held, revenue, refunded, open_payments) VALUES
     (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 3, 7, 7, 7, 1, 0, 0, 650, 150, 2),
-    (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0);
+    (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0),
+    (id(23), id(20), 3, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0);
 INSERT INTO reservations VALUES
     (id(30), id(20), id(21), 'anna', 1, '{3,4}', 400, 1, 100, 'PAID', NULL, 0, '{200,200}', '', '{}'),
     (id(31), id(20), id(22), 'carl', 2, '{5}', 200, 1, 100, 'HELD', NULL, 0, '{200}', '', '{}'),
@@ -78,6 +79,11 @@ SELECT 'onsale.concerts', performance_id, 7, refund_id, 7, 'onsale.payment.refun
         'refundId', refund_id, 'paymentId', payment_id, 'reservationId', reservation_id, 'performanceId', performance_id,
         'userId', user_id, 'seats', seats, 'amount', amount, 'fee', fee, 'by', 'buyer', 'refundedAt', '1970-01-01T00:00:00.060Z')
 FROM refunds;
+INSERT INTO events
+SELECT 'onsale.concerts', performance_id, 1, id(36), 8, 'onsale.performance.changed.v1', 1, json_build_object(
+        'performanceId', performance_id, 'concertId', concert_id, 'startsAt', '1970-01-01T00:00:00.003Z', 'closed', false,
+        'seats', sections::json, 'refundPolicy', json_build_array())
+FROM performances WHERE performance_id = id(23);
 
 -- The second place has its turn; that of the first is settled, and its row still there.
 INSERT INTO rooms
@@ -100,7 +106,7 @@ INSERT INTO admin_log VALUES
     (id(61), 1, NULL, 'root', 'key.created', 'key:' || id(60), NULL, '{"name": "ann", "role": "owner"}', false, 'r'),
     (id(62), 1, id(60), 'ann', 'concert.changed', 'concert:' || id(20), '{"closed": true}', '{"closed": false}', false,
         'r'),
-    (id(63), 1, id(60), 'ann', 'performance.changed', 'performance:' || id(21), '{"closed": true}', '{"closed": false}',
+    (id(63), 1, id(60), 'ann', 'performance.changed', 'performance:' || id(23), '{"closed": true}', '{"closed": false}',
         false, 'r'),
     (id(64), 1, id(60), 'ann', 'lecture.created', 'lecture:' || new_id(), NULL,
         '{"title": "new", "lecturer": "Ada", "startsAt": "1970-01-01T00:00:00.001Z", "capacity": 10, "opensAt": null,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::catalogue::Catalogue;
 use crate::clock::{ClockWatch, HoldsAhead};
-use crate::desk::{Desk, Failure};
+use crate::desk::{Desk, Failure, Observer};
 use crate::idempotency::KEY_LIFE_SECONDS;
 use crate::seat_map::IdleCache;
 use crate::store::{Reader, StoreError};
@@ -201,6 +201,10 @@ impl Follower {
 
     async fn follow(&self) -> Result<(), StoreError> {
         self.rooms.refresh_since(Instant::now()).await?;
+        if self.rooms.has_missed_performances() {
+            self.catalogue.recover().await?;
+            self.rooms.note_catalogue_read();
+        }
         self.catalogue.follow(&self.rooms.concerts(), &self.rooms.take_named()).await
     }
 }

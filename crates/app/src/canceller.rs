@@ -96,7 +96,7 @@ impl Canceller {
     const EVERY: Duration = Duration::from_secs(2);
     /// Maximum number of seats in one step, and so of payments. Buyers of other performances may wait in the same lane.
     const SEATS_TOGETHER_MAX: usize = 100;
-    /// A step is followed by a rest of so many times its duration, because buyers wait for the same locks and processors.
+    /// After a step the task rests for this multiple of its duration, because buyers wait for the same locks and processors.
     /// `./bench cancellation` measures what is left for the sale.
     const RESTS: u32 = 8;
     /// The longest rest, well below the lease of a step.
@@ -260,7 +260,7 @@ mod tests {
     fn a_cancellation_waits_after_its_last_seat_and_is_overdue_when_no_process_takes_its_step() {
         let new = Progress::default();
         let leased = Progress { leased_until: CANCELLED_AT.plus_seconds(70), ..Progress::default() };
-        let through = Progress { is_through: true, retry_at: CANCELLED_AT.plus_seconds(80), ..leased.clone() };
+        let through = Progress { is_through: true, retry_at: CANCELLED_AT.plus_seconds(80), ..leased };
         let table: [(&[&Progress], u32, (i64, i64)); 8] = [
             (&[], 90, (0, 0)),
             (&[&new], 0, (0, 0)),

@@ -65,7 +65,7 @@ impl Looked {
     /// A cancellation carries the instant of its decision and is visible after its commit. The commit comes at most this much later.
     const COMMITTED_WITHIN_MILLIS: i64 = 60_000;
 
-    /// Begins a round.
+    /// Reads all cancelled lectures in this round if the last such round was [`Self::ALL_EVERY`] ago.
     fn begin(&mut self) {
         if self.at_all.is_none_or(|at| at.elapsed() >= Self::ALL_EVERY) {
             *self = Self { since: Timestamp::default(), at_all: Some(Instant::now()) };

@@ -83,6 +83,7 @@ const MISPLACED: &str = "no event was written where the log had passed";
 const STAFF: &str = "every change by staff has its log entry";
 const EXTERNAL: &str = "every charge with an external id has its ledger entry and its log entry";
 const DIRECTORY: &str = "the directory of staff counts its keys";
+const TOLD: &str = "every change of a performance by staff has its event";
 const SOURCES: &str = "every event describes something that happened";
 
 #[rustfmt::skip]
@@ -326,6 +327,7 @@ async fn the_audit_of_a_consistent_database_passes() {
         SOURCES,
         STAFF,
         DIRECTORY,
+        TOLD,
         MARKS,
         MISPLACED,
     ] {

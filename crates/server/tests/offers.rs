@@ -117,6 +117,36 @@ async fn blocked_seats_count_as_gone() {
 }
 
 #[tokio::test]
+async fn a_performance_is_made_with_the_fields_of_its_change() {
+    let evening = Evening::start(&[]).await;
+    let Evening { sale, concert, .. } = &evening;
+    let make =
+        |body: &Value| sale.admin(sale.caller.post(&format!("/admin/concerts/{concert}/performances"))).json(body);
+    let starts_at = iso(20 * 86_400);
+    let seats = json!([{"from": 1, "to": 2, "grade": "VIP"}, {"from": 3, "to": 4, "price": 5}, {"from": 5, "to": 6, "grade": "S"}]);
+    let policy = json!([{"hoursBefore": 24, "feePercent": 10}]);
+    let prices = json!([{"grade": "VIP", "price": 9}, {"grade": "R", "price": 7}]);
+    let body = json!({"startsAt": starts_at, "seats": seats, "price": 6, "prices": prices, "closed": true, "refundPolicy": policy});
+    let made = make(&body).expect(201).await;
+    assert_eq!((&made["closed"], &made["status"], &made["refundPolicy"]), (&json!(true), &json!("CLOSED"), &policy));
+    let path = format!("/admin/performances/{}", text(&made["performanceId"]));
+    let read = sale.admin(sale.caller.get(&path)).expect(200).await;
+    let section =
+        |from: u32, grade: &str, price: u32| json!({"from": from, "to": from + 1, "grade": grade, "price": price});
+    assert_eq!(read["seats"], json!([section(1, "VIP", 9), section(3, "R", 7), section(5, "S", 6)]));
+    for (prices, field) in [
+        (json!([{"grade": "R", "price": 1}, {"grade": "VIP", "price": 1}]), "prices.1.grade"),
+        (json!([{"grade": "R", "price": 1}, {"grade": "R", "price": 1}]), "prices.1.grade"),
+        (json!([{"grade": "R"}]), "prices.0.price"),
+        (json!([]), "prices"),
+    ] {
+        let refused = make(&json!({"startsAt": starts_at, "prices": prices})).refused(422, "invalid-request").await;
+        assert_eq!(refused["errors"][0]["field"], field, "{prices}: the seats are of grade R");
+    }
+    audit(sale).await;
+}
+
+#[tokio::test]
 async fn prices_change_and_holds_keep_theirs() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, performance, ada, bob, .. } = &evening;

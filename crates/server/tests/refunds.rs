@@ -318,3 +318,26 @@ async fn staff_see_the_newest_of_all_that_a_user_has() {
     sale.admin(sale.caller.get("/admin/users/no%20user")).refused(422, "invalid-request").await;
     sale.admin(sale.caller.get("/admin/users/ada?limit=9")).refused(422, "invalid-request").await;
 }
+
+#[tokio::test]
+async fn a_buyer_may_leave_out_the_body() {
+    let evening = Evening::start(&[]).await;
+    let Evening { sale, .. } = &evening;
+    let (_, paid) = bought(&evening, &json!([7, 8])).await;
+    let path = format!("/payments/{}/refunds", text(&paid["paymentId"]));
+    let one = sale.caller.post(&path).json(&json!({"seats": [8]})).expect(201).await;
+    assert_eq!(one["seats"], json!([8]));
+    sale.caller
+        .post(&path)
+        .header("content-type", "text/plain")
+        .bytes("{}")
+        .refused(415, "unsupported-media-type")
+        .await;
+    let rest = sale.caller.post(&path).expect(201).await;
+    assert_eq!(rest["seats"], json!([7]), "all that are left");
+    // As with `{}`.
+    sale.caller.post(&path).header("content-type", "application/json").refused(409, "already-refunded").await;
+    let staffs = sale.admin(sale.caller.post(&format!("/admin{path}")));
+    staffs.refused(415, "unsupported-media-type").await;
+    audit(sale).await;
+}

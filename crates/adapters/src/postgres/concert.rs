@@ -80,11 +80,14 @@ const WHOLE: &str = concat!(
         WHERE seats.performance_id = wanted.performance_id AND seats.seat = wanted.seat OFFSET 0) s ON true"
 );
 
+/// A performance that starts long before it is added counts as revised: other instances find performances by a coming start, or
+/// by a revision.
 const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
          sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments,
-         codes_until, known_version, stated_version)
-    SELECT *, version, version FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
+         codes_until, known_version, stated_version, revised_at)
+    SELECT *, version, version, CASE WHEN starts_at < updated_at - 86400000 THEN updated_at END
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
             $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[],
             $14::integer[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[],
             $20::bigint[], $21::integer[], $22::bigint[])

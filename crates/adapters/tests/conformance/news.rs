@@ -1,11 +1,12 @@
 //! What one process reads of the changes of another: exactly what has changed since its last query.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use onsale_app::store::news::{News, RoomNews, RoomsKnown, RoomsNews, SeatsBecame};
 use onsale_app::store::{HoldRecord, Store};
 use onsale_domain::concert::{self, ChangePerformance};
-use onsale_domain::ids::ConcertId;
+use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::waiting_room::{Settings, Step, Token};
 use onsale_testing::without;
 
@@ -186,6 +187,31 @@ async fn a_performance_that_was_moved_far_into_the_past_is_read_for_two_days() {
     let later = "UPDATE performances SET revised_at = revised_at - 172800001";
     database.sql().await.batch_execute(later).await.unwrap();
     assert!(follower.ask().await.availability.is_empty());
+}
+
+/// Instances have to learn of it, too.
+#[tokio::test]
+async fn a_performance_that_is_added_long_after_its_start_is_read_for_two_days() {
+    if without("postgres") {
+        return;
+    }
+    let mut follower = Follower::new(OPEN_DOORS).await;
+    let now = follower.store.reader().now();
+    let mut added = Vec::new();
+    for days in [0, 1, 2, 3, 4_000] {
+        // An hour later than that.
+        let at = now.plus_millis(-days * 86_400_000);
+        added.push(schedule(&mut follower.lane, at, follower.busy, 9, 10).await.id);
+    }
+    follower.known.with_availability = true;
+    let mut named: Vec<_> = follower.ask().await.availability.iter().map(|of| of.id).collect();
+    let by_id = |ids: &[PerformanceId]| ids.iter().copied().collect::<BTreeSet<_>>();
+    assert_eq!((named.len(), by_id(&named)), (5, by_id(&added)), "each once");
+    let Bed::Postgres(database) = &follower.bed else { unreachable!("a database of the server") };
+    let later = "UPDATE performances SET revised_at = revised_at - 172800001";
+    database.sql().await.batch_execute(later).await.unwrap();
+    named = follower.ask().await.availability.iter().map(|of| of.id).collect();
+    assert_eq!(by_id(&named), by_id(&added[..3]), "those that started in the last two days");
 }
 
 #[tokio::test]

@@ -30,9 +30,19 @@ pub(super) fn what_is_wrong(row: &PerformanceRow, forgotten: Timestamp) -> Optio
     } else if is_through && row.failed_open != row.open_payments {
         // No step tries it again.
         Some("its steps have passed a payment that is neither refunded nor listed as failed")
+    } else if !is_counted(row, cancellation) {
+        Some("it names another number of payments than were open at its cancellation")
     } else {
         None
     }
+}
+
+/// Whether the payments that a cancellation names are those that are still open, and those that were refunded in full since. No
+/// time decides that, because a clock may have been set back: its own steps came after it, and any other refund perhaps.
+fn is_counted(row: &PerformanceRow, cancellation: &Cancellation) -> bool {
+    let settled = u64::from(cancellation.payments.saturating_sub(row.performance.open_payments));
+    let (by_steps, all) = row.refunded_payments;
+    (by_steps..=all).contains(&settled)
 }
 
 fn is_of(event: &EventRow, cancellation: &Cancellation) -> bool {

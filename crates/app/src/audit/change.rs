@@ -1,15 +1,18 @@
 //! What an administrator changes while a sale runs: extensions of holds, closed sales and notices. The same fact is kept in
 //! several rows and in an event, and all of them agree.
 
+use std::collections::BTreeMap;
+
 use onsale_domain::concert::Concert;
+use onsale_domain::ids::PerformanceId;
 use onsale_domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::Finding;
-use super::source::{AuditSource, EventRow, ExtendedRow, PerformanceRow, RoomRow};
+use super::source::{AuditSource, EventRow, ExtendedRow, PerformanceRow, RoomRow, ToldRow};
 use crate::calendar::rfc3339;
 use crate::event::{policy_data, seating_data};
-use crate::store::StoreError;
+use crate::store::{LogRow, StoreError};
 
 /// Every extension has its event, with the same figures.
 pub(super) async fn extensions(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Finding, StoreError> {
@@ -80,4 +83,53 @@ fn is_of_concert(event: &EventRow, concert: &Concert) -> bool {
 
 fn data_of(event: &EventRow) -> Value {
     serde_json::from_str(&event.data).unwrap_or(Value::Null)
+}
+
+/// Actions that change a performance, each with the type of its event. No row of its own describes such an event.
+const CHANGES: [(&str, &str); 3] = [
+    ("performance.changed", "onsale.performance.changed.v1"),
+    ("seats.blocked", "onsale.seats.blocked.v1"),
+    ("seats.unblocked", "onsale.seats.unblocked.v1"),
+];
+
+/// Changes of performances in the log of staff, and their events.
+pub(super) struct LoggedChanges {
+    /// The number of log entries and of events, by performance and type.
+    counts: BTreeMap<(String, &'static str), (u64, u64)>,
+    /// The task that deletes old events may have deleted those before this instant.
+    forgotten: Timestamp,
+}
+
+impl LoggedChanges {
+    pub(super) const fn new(forgotten: Timestamp) -> Self {
+        Self { counts: BTreeMap::new(), forgotten }
+    }
+
+    /// Counts the changes among all log entries about a performance.
+    pub(super) fn log(&mut self, performance: PerformanceId, entries: &[LogRow]) {
+        let forgotten = self.forgotten;
+        for entry in entries.iter().filter(|entry| forgotten <= entry.at) {
+            if let Some((_, kind)) = CHANGES.iter().find(|(action, _)| *action == &*entry.action) {
+                self.counts.entry((performance.to_string(), *kind)).or_default().0 += 1;
+            }
+        }
+    }
+
+    /// Adds 1 to the events of a performance with such a log entry.
+    pub(super) fn event(&mut self, event: &ToldRow) {
+        if let Some((_, kind)) = CHANGES.iter().find(|(_, kind)| *kind == event.kind)
+            && let Some((_, events)) = self.counts.get_mut(&(event.subject.clone(), *kind))
+        {
+            *events += 1;
+        }
+    }
+
+    /// Each log entry has its event. Changes from before there was a log have only events.
+    pub(super) fn finding(self) -> Finding {
+        let mut finding = Finding::new("every change of a performance by staff has its event");
+        for ((performance, kind), (logged, events)) in self.counts {
+            finding.check(logged <= events, || format!("{performance}: {logged} log entries, and {events} of {kind}"));
+        }
+        finding
+    }
 }

@@ -2,14 +2,16 @@
 //! No unsent event counts as sent: after a restore or a failover that lost commits, a mark may belong to another history.
 
 use super::Finding;
+use super::change::LoggedChanges;
 use super::source::{AuditSource, MarkRow};
 use crate::store::StoreError;
 
-pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
+pub(super) async fn check(source: &dyn AuditSource, changes: &mut LoggedChanges) -> Result<Vec<Finding>, StoreError> {
     let mut finding = Finding::new("every event describes something that happened");
     let mut events = source.events();
     while let Some(row) = events.recv().await {
         let row = row?;
+        changes.event(&row);
         finding.check(row.has_source, || format!("{} {} of {}", row.id, row.kind, row.subject));
     }
     Ok(vec![finding, marks(source).await?, misplaced(source).await?])

@@ -167,6 +167,9 @@ pub struct PerformanceRow {
     pub given_back: i64,
     /// How many of its payments that a step of its cancellation could not refund have seats left.
     pub failed_open: u64,
+    /// How many of its payments were refunded in full with a step of its cancellation, and how many at all. Both are 0 if it is
+    /// not cancelled.
+    pub refunded_payments: (u64, u64),
     /// Its cancellation, with the event of the id that this names.
     pub cancelled: Option<(Cancellation, Option<EventRow>)>,
     /// When its concert is on sale, and the limit of seats for one user; `None` if there is no such concert.
@@ -270,7 +273,7 @@ pub enum StaffSubject {
     Session(SessionId),
     /// A concert with the settings of its waiting room.
     Concert(Concert, Settings),
-    /// A performance, with the instants of extensions of its holds.
+    /// A performance, with the instants of extensions of its holds and its blocked seats.
     Performance {
         /// The performance, as it is stored.
         performance: Performance,
@@ -278,6 +281,8 @@ pub enum StaffSubject {
         extended_at: Vec<Timestamp>,
         /// The log entries about its concert that extended holds.
         of_concert: Vec<LogRow>,
+        /// Its blocked seats, each with the reason.
+        blocks: Vec<(u32, String)>,
     },
 }
 

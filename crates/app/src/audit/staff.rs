@@ -3,7 +3,7 @@
 //! Log entries about one thing have no certain order, because two instances may change it within one millisecond. So the
 //! check needs none: each value that a log entry left must be the value that another one found, or the present one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onsale_domain::concert::{Concert, Notice, Performance};
 use onsale_domain::lecture::Lecture;
@@ -15,18 +15,20 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Finding;
+use super::change::LoggedChanges;
 use super::source::{AuditSource, ExternalRow, StaffRow, StaffSubject};
 use crate::calendar::rfc3339;
 use crate::event::{policy_data, seating_data};
 use crate::store::{LogRow, StoreError};
 
-pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
+/// Also counts the changes of performances in `changes`.
+pub(super) async fn check(source: &dyn AuditSource, changes: &mut LoggedChanges) -> Result<Vec<Finding>, StoreError> {
     let mut logged = Finding::new("every change by staff has its log entry");
     let mut counted = Finding::new("the directory of staff counts its keys");
     let mut rows = source.staff();
     while let Some(row) = rows.recv().await {
-        let StaffRow { subject, entries, since } = row?;
-        let entries: Vec<Entry> = entries.iter().map(Entry::of).collect();
+        let StaffRow { subject, entries: all, since } = row?;
+        let entries: Vec<Entry> = all.iter().map(Entry::of).collect();
         match &subject {
             StaffSubject::Directory(directory, live) => counted.check(u64::from(directory.live) == *live, || {
                 format!("{live} keys are not deleted, {} are counted", directory.live)
@@ -51,7 +53,8 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
                 let wrong = wrong.or_else(|| OF_QUEUE.wrong_field(&fields_of_queue(settings), &entries, is_new));
                 logged.check(wrong.is_none(), || format!("concert {}: {}", concert.id, wrong.unwrap_or_default()));
             }
-            StaffSubject::Performance { performance, extended_at, of_concert } => {
+            StaffSubject::Performance { performance, extended_at, of_concert, blocks } => {
+                changes.log(performance.id, &all);
                 let made_at = made_at(performance.id.uuid()).min(performance.updated_at);
                 let fields = fields_of_performance(performance);
                 let mut wrong = OF_PERFORMANCE.wrong_field(&fields, &entries, made_at >= since);
@@ -64,6 +67,9 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
                 }
                 if !are_blocks_logged(performance.blocked, &entries) {
                     wrong = wrong.or(Some("blocked"));
+                }
+                if !are_reasons_logged(blocks, &entries) {
+                    wrong = wrong.or(Some("blockReason"));
                 }
                 let shown = || format!("performance {}: {}", performance.id, wrong.unwrap_or_default());
                 logged.check(wrong.is_none(), shown);
@@ -211,6 +217,19 @@ fn are_blocks_logged(blocked: u32, entries: &[Entry<'_>]) -> bool {
         of_action(entries, action).map(|entry| entry.after["seats"].as_array().map_or(0, Vec::len)).sum()
     };
     seats("seats.blocked") == seats("seats.unblocked") + usize::try_from(blocked).unwrap_or(usize::MAX)
+}
+
+/// Whether each blocked seat has the reason of a log entry that blocked it.
+fn are_reasons_logged(blocks: &[(u32, String)], entries: &[Entry<'_>]) -> bool {
+    if blocks.is_empty() {
+        return true;
+    }
+    let mut logged = BTreeSet::new();
+    for Entry { after, .. } in of_action(entries, "seats.blocked") {
+        let seats = after["seats"].as_array().into_iter().flatten().filter_map(Value::as_u64);
+        logged.extend(seats.map(|seat| (seat, after["reason"].as_str())));
+    }
+    blocks.iter().all(|(seat, reason)| logged.contains(&(u64::from(*seat), Some(reason))))
 }
 
 /// The log entries that make a thing and change its fields.

@@ -19,7 +19,7 @@ pub struct RoomsKnown {
     /// Places whose unsettled holds the answer contains.
     pub holds_of: Vec<(ConcertId, u64)>,
     /// Whether the answer contains which performances have unsold seats. Performances that started over two days ago are left
-    /// out, unless they were revised in the last two days.
+    /// out, unless they were revised in the last two days, or added then long after their start.
     pub with_availability: bool,
     /// Rooms that are returned whole, also if they are retired.
     pub whole: Vec<ConcertId>,

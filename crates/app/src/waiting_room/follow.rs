@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use onsale_domain::ids::{ConcertId, PerformanceId};
@@ -21,6 +21,10 @@ const AVAILABILITY_EVERY: Duration = Duration::from_secs(1);
 /// After this long without a refresh, settled turns that were missed may be deleted: everything is read again.
 const NEWS_MISSED: Duration = Duration::from_secs(30);
 
+/// After this long without a refresh, in milliseconds of the database, performances may have been added or revised that refreshes
+/// do not name any more. They name what was revised in the last two days, and what was added with a start of at most a day before.
+const CATALOGUE_MISSED_MILLIS: i64 = 12 * 3_600_000;
+
 /// What a process keeps to follow the other instances.
 pub(super) struct Follower {
     news: Arc<dyn News>,
@@ -31,6 +35,8 @@ pub(super) struct Follower {
     named: parking_lot::Mutex<Named>,
     /// The database's time of the last refresh, in milliseconds.
     refreshed_at: AtomicI64,
+    /// Whether the last refreshes were more than [`CATALOGUE_MISSED_MILLIS`] apart, and no [`Rooms::note_catalogue_read`] came since.
+    has_missed: AtomicBool,
     /// Signals the background task to refresh immediately.
     refresh_request: Notify,
 }
@@ -56,6 +62,7 @@ impl Follower {
             refreshes: Mutex::new(refreshes),
             named: parking_lot::Mutex::default(),
             refreshed_at: AtomicI64::new(at.as_millis()),
+            has_missed: AtomicBool::new(false),
             refresh_request: Notify::new(),
         }
     }
@@ -67,6 +74,9 @@ impl Follower {
 
     /// Called after the rooms were updated. Swapped, a poll would return an instant that its position does not include.
     fn note_refresh(&self, at: Timestamp) {
+        if self.refreshed_at().millis_until(at) > CATALOGUE_MISSED_MILLIS {
+            self.has_missed.store(true, Ordering::Release);
+        }
         if self.refreshed_at().is_ahead_of(at) {
             // The database's clock was set back.
             self.refreshed_at.store(at.as_millis(), Ordering::Release);
@@ -112,6 +122,18 @@ impl Rooms {
     /// The performances that refreshes named since the last call, with the revisions of the newest list.
     pub(crate) fn take_named(&self) -> Named {
         self.follower.as_ref().map(|follower| std::mem::take(&mut *follower.named.lock())).unwrap_or_default()
+    }
+
+    /// Whether refreshes may have missed performances, so that all of them must be read.
+    pub(crate) fn has_missed_performances(&self) -> bool {
+        self.follower.as_ref().is_some_and(|follower| follower.has_missed.load(Ordering::Acquire))
+    }
+
+    /// Notes that all performances were read after [`Self::has_missed_performances`].
+    pub(crate) fn note_catalogue_read(&self) {
+        if let Some(follower) = &self.follower {
+            follower.has_missed.store(false, Ordering::Release);
+        }
     }
 
     /// Waits until a unit of work of this process requests a refresh.

@@ -19,10 +19,10 @@ const CONNECTIONS: usize = 16;
 /// Seats sold: few, and many.
 const SOLD: [usize; 2] = [50, 50_000];
 
-/// The time between two looks at the processor time of a server that was busy.
+/// The time between two readings of the processor time of a server that was busy.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// The share of a processor that an idle server uses at most: it also measures and looks after itself.
+/// The share of a processor that an idle server uses at most: its background tasks go on.
 const IDLE_SHARE: f64 = 0.04;
 
 /// The longest time until a server is idle.
@@ -31,7 +31,7 @@ const IDLE_WITHIN: Duration = Duration::from_secs(120);
 /// The processor time of an answer with many sold, divided by that with few.
 const CPU: Target = Target::at_most(1.05).unit("of few");
 
-/// A server with a performance of which so many seats are sold, and a request for the figures of all.
+/// A server with a performance, some seats of which are sold, and a request for the figures of all.
 struct Sale {
     server: Server,
     figures: Arc<Supply>,

@@ -51,8 +51,8 @@ pub(crate) const ROWS: &[Row] = &[
 
 /// The notes below the table.
 pub(crate) const NOTES: &str = "\
-reference: the line that the name of a line tells, measured in turns on the same server; medians. A sale holds seats over 256
-connections, then pays them. cpu: of the server, per answer.";
+reference: payments, the sale without viewers, few seats sold, or the sale alone, measured in turns; medians. A sale
+holds seats over 256 connections, then pays them. cpu: of the server, per answer.";
 
 /// A server of a row, and what to do after its preparation.
 struct Stage<'m> {

@@ -10,6 +10,7 @@ pub(crate) const BREAKS: &[Break] = &[
     broken("UPDATE performances SET cancelled_at = cancelled_at + 1 WHERE performance_id = $off", STAFF, "$off: cancelledAt"),
     broken("DELETE FROM cancellations", CANCELLED, "$off"),
     broken("UPDATE cancellations SET reason = 'well'", CANCELLED, "$off: the event"),
+    broken("UPDATE cancellations SET payments = payments + 1", CANCELLED, "$off: it names another number of payments"),
     broken("UPDATE cancellations SET version = version + 99", CANCELLED, "$off: its cancellation names"),
     broken("DELETE FROM events WHERE type = 'onsale.performance.cancelled.v1'", CANCELLED, "$off: the event"),
     broken("UPDATE cancellations SET payments = 0; UPDATE performances SET open_payments = 1 WHERE performance_id = $off", CANCELLED, "$off: something was paid"),

@@ -197,7 +197,7 @@ impl Fixture {
             "createPerformance" => {
                 let sections = json!([{"from": 1, "to": 3, "grade": "S", "price": 4}]);
                 json!({"startsAt": starts_at, "price": 5, "seats": sections, "closed": false,
-                    "refundPolicy": [{"hoursBefore": 0, "feePercent": 10}]})
+                    "prices": [{"grade": "S", "price": 6}], "refundPolicy": [{"hoursBefore": 0, "feePercent": 10}]})
             }
             "updateQueueSettings" => {
                 let mut all = queue;

@@ -112,6 +112,43 @@ async fn sold_out_is_shown_everywhere_and_taken_back_everywhere() {
     many.is_in_order().await;
 }
 
+/// The other instances find performances by a coming start, or by a revision. These have neither.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_performance_that_started_long_ago_is_known_everywhere() {
+    let Some(many) = Many::start(2, &[]).await else { return };
+    let concert = many.at(0).concert(&room(10)).await;
+    let path = format!("/admin/concerts/{concert}");
+    let shown = async |number: usize, path: &str| {
+        let sale = many.at(number);
+        sale.admin(sale.caller.get(path)).expect(200).await
+    };
+    let known = async || {
+        let sale = many.at(1);
+        sale.admin(sale.caller.get(&path)).send().await.status == 200
+    };
+    until_since(Instant::now(), "the concert is known", known).await;
+    let mut known_in = Vec::new();
+    for days in [1, 3, 40, 4_000] {
+        let before = shown(0, &path).await["firstDate"].clone();
+        let made = Instant::now();
+        many.at(0).performance_at(&concert, &Value::Null, -days * 86_400).await;
+        let first = shown(0, &path).await["firstDate"].clone();
+        assert_ne!(first, before, "{days} days ago");
+        let is_known = async || shown(1, &path).await["firstDate"] == first;
+        known_in.push(until_since(made, "the performance is known", is_known).await);
+        let date = text(&first);
+        for number in [0, 1] {
+            let found = shown(number, &format!("/admin/concerts?from={date}&to={date}")).await;
+            assert!(column(&found, "concertId").contains(&json!(concert)), "instance {number}, {days} days ago");
+            assert_eq!(shown(number, &path).await["soldOut"], true, "none of its performances can be sold");
+        }
+    }
+    let known_in = middle_and_longest(known_in);
+    println!("a performance of long ago is known everywhere (middle, longest) in {known_in:?}");
+    assert!(known_in.0 < LISTED_WITHIN);
+    many.is_in_order().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_concert_is_unknown_at_every_instance() {
     let Some(many) = Many::start(2, &[]).await else { return };

@@ -121,10 +121,10 @@ async fn a_second_performance_of_a_date_is_seen_at_once() {
     for seat in 1..=4 {
         let second = sale.performance_at(&concert, &json!(50), 20 * 86_400).await;
         patch(sale, &second, &json!({"startsAt": starts_at})).expect(200).await;
-        ask(seat).key(&format!("hold-{seat}")).refused(409, "performance-ambiguous").await;
+        ask(seat).key(&format!("hold-{seat}")).refused(422, "performance-ambiguous").await;
         patch(sale, &second, &json!({"startsAt": iso((30 + i64::from(seat)) * 86_400)})).expect(200).await;
         // The key keeps its refusal, and a new request is judged by the dates as they are.
-        ask(seat).key(&format!("hold-{seat}")).refused(409, "performance-ambiguous").await;
+        ask(seat).key(&format!("hold-{seat}")).refused(422, "performance-ambiguous").await;
         assert_eq!(ask(seat).expect(201).await["performanceId"], json!(performance));
     }
     many.is_in_order().await;

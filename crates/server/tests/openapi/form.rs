@@ -106,7 +106,8 @@ async fn bodies_take_what_they_name_and_nothing_else() {
     let mut bodies = 0;
     for (call, operation) in operations(&document) {
         let Some(content) = operation["requestBody"]["content"].as_object() else { continue };
-        assert_eq!(operation["requestBody"]["required"], true, "{call}");
+        let is_optional = call == "POST /payments/{paymentId}/refunds";
+        assert_eq!(operation["requestBody"]["required"], !is_optional, "{call}");
         let mut schemas = Vec::new();
         reachable(&document, &content["application/json"]["schema"], &mut schemas);
         for schema in schemas {

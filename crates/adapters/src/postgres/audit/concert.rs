@@ -37,7 +37,8 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         coalesce(counted.payments, 0), announced.type, announced.subject, announced.version, announced.data,
         c.performance_id, c.concert_id, c.version, c.event_id, c.cancelled_at, c.reason, c.payments, c.refunded_before,
         c.settled_to, c.is_through, c.failed, c.is_done, c.retry_at, c.holder, c.leased_until,
-        coalesce(counted.mixed, 0), p.capacity, coalesce(unrefunded.payments, 0), concerts.codes_until, layouts.layout
+        coalesce(counted.mixed, 0), p.capacity, coalesce(unrefunded.payments, 0), concerts.codes_until, layouts.layout,
+        coalesce(settled.by_steps, 0), coalesce(settled.payments, 0)
     FROM performances p LEFT JOIN (
         SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(block_reason) kept_back,
             count(*) FILTER (WHERE NOT sold AND block_reason IS NULL) claimed,
@@ -54,6 +55,11 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         USING (performance_id)
     LEFT JOIN (SELECT f.performance_id, count(*) payments FROM failed_refunds f JOIN reservations USING (reservation_id)
         WHERE status = 'PAID' GROUP BY f.performance_id) unrefunded ON unrefunded.performance_id = p.performance_id
+    LEFT JOIN (SELECT f.performance_id, count(DISTINCT f.payment_id) FILTER (WHERE f.made_by = 'cancellation') by_steps,
+            count(DISTINCT f.payment_id) payments
+        FROM cancellations own JOIN refunds f ON f.performance_id = own.performance_id
+        JOIN reservations r ON r.reservation_id = f.reservation_id WHERE r.status = 'REFUNDED'
+        GROUP BY f.performance_id) settled ON settled.performance_id = p.performance_id
     LEFT JOIN cancellations c ON c.performance_id = p.performance_id
     LEFT JOIN layouts ON layouts.performance_id = p.performance_id
     LEFT JOIN events announced ON announced.topic = 'onsale.concerts' AND announced.subject = p.performance_id::text
@@ -132,6 +138,7 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
             stored_capacity: small(row, FROM + 37)?.into(),
             failed_open: number(row, FROM + 38)?,
             layout: get::<Option<&str>>(row, FROM + 40)?.map(read_layout).transpose()?,
+            refunded_payments: (number(row, FROM + 41)?, number(row, FROM + 42)?),
         })
     };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;

@@ -48,6 +48,9 @@ const SESSIONS: &str = "SELECT session_id FROM staff_sessions ORDER BY session_i
 const EXTENSIONS: &str = "SELECT performance_id, at FROM hold_extensions
     WHERE at >= (SELECT since FROM staff_directory) ORDER BY performance_id, number";
 
+const BLOCKS: &str = "SELECT performance_id, seat, block_reason FROM seats WHERE block_reason IS NOT NULL
+    ORDER BY performance_id, seat";
+
 const CHARGES: &str =
     "SELECT l.user_id, l.version, l.entry_id, l.type, l.amount, l.balance_after, l.reference, l.created_at,
         c.external_id, c.user_id, c.version, c.amount, c.balance_after, c.charged_at, coalesce(logged.many, 0)
@@ -94,6 +97,8 @@ pub(super) async fn subjects(mut connection: Connection, out: Out<StaffRow>) -> 
     let mut performances = Cursor::open(&transaction, PERFORMANCES, concert_rows::read_performance).await?;
     let mut extensions: Cursor<'_, (Uuid, Timestamp)> =
         Cursor::open(&transaction, EXTENSIONS, |row| Ok((uuid(row, 0)?, instant(row, 1)?))).await?;
+    let mut blocked: Cursor<'_, (Uuid, (u32, String))> =
+        Cursor::open(&transaction, BLOCKS, |row| Ok((uuid(row, 0)?, (small(row, 1)?, get(row, 2)?)))).await?;
     while let Some(performance) = performances.next().await? {
         let id: PerformanceId = performance.id;
         let own = of_subject(&mut entries, format!("performance:{id}")).await?;
@@ -105,7 +110,11 @@ pub(super) async fn subjects(mut connection: Connection, out: Out<StaffRow>) -> 
             true => Vec::new(),
             false => extended.get(&performance.concert).cloned().unwrap_or_default(),
         };
-        let subject = StaffSubject::Performance { performance, extended_at, of_concert };
+        let mut blocks = Vec::new();
+        while let Some(block) = blocked.of(&id.uuid()).await? {
+            blocks.push(block);
+        }
+        let subject = StaffSubject::Performance { performance, extended_at, of_concert, blocks };
         out.row(StaffRow { subject, entries: own, since }).await;
     }
     let mut sessions = Cursor::open(&transaction, SESSIONS, |row| Ok(SessionId::new(uuid(row, 0)?))).await?;

@@ -21,6 +21,7 @@ struct Counted {
     held: Counts,
     taken: Counts,
     failed: Counts,
+    settled: Counts,
     paid: Counts,
     given: Counts,
     extended: Counts,
@@ -53,6 +54,13 @@ impl Counted {
                 "SELECT f.performance_id, count(*), 0 FROM failed_refunds f JOIN reservations USING (reservation_id)
                  WHERE f.performance_id BETWEEN ?1 AND ?2 AND status = 'PAID' GROUP BY f.performance_id",
             )?,
+            settled: of(
+                "SELECT f.performance_id, count(DISTINCT iif(f.made_by = 'cancellation', f.payment_id, NULL)),
+                    count(DISTINCT f.payment_id)
+                 FROM cancellations c JOIN refunds f ON f.performance_id = c.performance_id
+                 JOIN reservations r ON r.reservation_id = f.reservation_id
+                 WHERE c.performance_id BETWEEN ?1 AND ?2 AND r.status = 'REFUNDED' GROUP BY f.performance_id",
+            )?,
             paid: of("SELECT performance_id, sum(amount), 0 FROM payments WHERE performance_id BETWEEN ?1 AND ?2
                  GROUP BY performance_id")?,
             given: of("SELECT performance_id, sum(amount), 0 FROM refunds WHERE performance_id BETWEEN ?1 AND ?2
@@ -83,6 +91,7 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
             stored_capacity: count(&counted.capacities).0,
             open_payments: count(&counted.sold).1,
             failed_open: count(&counted.failed).0,
+            refunded_payments: count(&counted.settled),
             cancelled: cancelled(db, id)?,
             holds: count(&counted.held).0,
             extensions: count(&counted.extended),

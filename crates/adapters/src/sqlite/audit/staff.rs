@@ -88,7 +88,13 @@ fn subject(db: &Connection, kind: &str, id: Uuid, since: Timestamp) -> Sql<Optio
                 true => Vec::new(),
                 false => entries(db, format!("concert:{}", performance.concert), Some("holds.extended"))?,
             };
-            Some(StaffSubject::Performance { performance, extended_at, of_concert })
+            let blocks = db
+                .prepare_cached(
+                    "SELECT seat, block_reason FROM seats WHERE performance_id = ?1 AND block_reason IS NOT NULL",
+                )?
+                .query_map([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Sql<Vec<_>>>()?;
+            Some(StaffSubject::Performance { performance, extended_at, of_concert, blocks })
         }
     })
 }

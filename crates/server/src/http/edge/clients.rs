@@ -11,6 +11,7 @@ use super::wrong_codes::Guesser;
 use crate::auth::{Bearers, Checked, Refused, Staff};
 use crate::http::input::callers::bearer;
 use crate::http::input::session::SESSION_PATH;
+use crate::http::input::staff::StaffCall;
 use crate::settings::{ChargedBy, RateLimit, Settings};
 
 /// A limit by client: the label of its counter, and the detail of its refusal.
@@ -101,11 +102,14 @@ pub(crate) struct Asked<'a> {
     method: &'a Method,
     path: &'a str,
     headers: &'a HeaderMap,
+    /// Whether a page of this server sent it, if that is known.
+    is_from_own_page: bool,
 }
 
 impl<'a> Asked<'a> {
     pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
-        Self { method: request.method(), path: request.uri().path(), headers: request.headers() }
+        let is_from_own_page = request.extensions().get::<StaffCall>().is_some_and(|call| call.is_from_own_page);
+        Self { method: request.method(), path: request.uri().path(), headers: request.headers(), is_from_own_page }
     }
 }
 
@@ -167,7 +171,7 @@ impl ClientLimits {
 
     /// For whom the wrong presale codes of a request count, if it may have a code.
     pub(super) fn guesser(&self, asked: Asked<'_>, peer: IpAddr) -> Option<Guesser> {
-        let Asked { method, path, headers } = asked;
+        let Asked { method, path, headers, .. } = asked;
         if method != Method::POST || !CODE_PATHS.contains(&path) {
             return None;
         }
@@ -181,8 +185,9 @@ impl ClientLimits {
     /// # Errors
     /// `TooOften` with the limit that was reached and the seconds to wait.
     pub(crate) fn check(&self, asked: Asked<'_>, peer: IpAddr, keys: Keys<'_>) -> Result<Option<Checked>, TooOften> {
-        let Asked { method, path, headers } = asked;
-        let signs_in = method == Method::POST && path == SESSION_PATH;
+        let Asked { method, path, headers, is_from_own_page } = asked;
+        // A foreign page gets a refusal in any case, and must not use up the sign-ins of the address.
+        let signs_in = method == Method::POST && path == SESSION_PATH && is_from_own_page;
         let limiters = [&self.requests, &self.entries, &self.users, &self.bad_bearers];
         if !signs_in && !limiters.iter().any(|limiter| limiter.is_on()) {
             return Ok(None);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// The most of a client within [`SPAN`], refused ones not counted.
+/// The most of a client within [`SPAN`]. Those beyond it are not counted.
 const TIMES_MAX: usize = 10;
 
 const SPAN: Duration = Duration::from_secs(60);

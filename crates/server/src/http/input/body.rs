@@ -62,7 +62,8 @@ impl<T: Scalar> Member for T {
     }
 }
 
-/// A request that may change something: its body `B`, read whole, and its idempotency key. `()` stands for no body.
+/// A request that may change something: its body `B`, read whole, and its idempotency key. `()` stands for no body,
+/// and `Option` for one that may be left out.
 ///
 /// The body has at most `MAX` bytes. An error in it is returned when the handler reads it, because a refusal for another reason may
 /// come first.
@@ -94,6 +95,13 @@ impl<B: Body + JsonSchema + Sample, const MAX: usize> Input for Payload<B, MAX> 
     }
 }
 
+impl<B: Body + JsonSchema + Sample> Input for Payload<Option<B>> {
+    fn describe(operation: &mut Operation) {
+        operation.body::<B>();
+        operation.is_body_optional = true;
+    }
+}
+
 impl Input for Payload<()> {
     fn describe(_: &mut Operation) {}
 }
@@ -115,14 +123,30 @@ impl<B: Body, const MAX: usize> Payload<B, MAX> {
     /// The first of: the request did not arrive whole; `unsupported-media-type`; `malformed-request` if the body is no
     /// JSON; `invalid-request` with all errors in its members.
     pub(crate) fn read(&self) -> Result<B, Problem> {
+        self.received.as_ref().map_err(Problem::clone)?.parse()
+    }
+}
+
+impl<B: Body> Payload<Option<B>> {
+    /// The body; `None` for a request without one.
+    ///
+    /// # Errors
+    /// As [`Payload::read`].
+    pub(crate) fn read_if_any(&self) -> Result<Option<B>, Problem> {
         let received = self.received.as_ref().map_err(Problem::clone)?;
-        if !received.is_plain {
+        if received.bytes.is_empty() { Ok(None) } else { received.parse().map(Some) }
+    }
+}
+
+impl Received {
+    fn parse<B: Body>(&self) -> Result<B, Problem> {
+        if !self.is_plain {
             return Err(coding::refused());
         }
-        if !received.is_json {
+        if !self.is_json {
             return Err(Problem::new(Code::UnsupportedMediaType));
         }
-        let mut fields = if B::IS_LIST { Fields::read_list(&received.bytes)? } else { Fields::read(&received.bytes)? };
+        let mut fields = if B::IS_LIST { Fields::read_list(&self.bytes)? } else { Fields::read(&self.bytes)? };
         let body = B::read(&mut fields);
         fields.finish(body)
     }

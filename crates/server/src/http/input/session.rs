@@ -24,6 +24,9 @@ pub(crate) const SESSION_PATH: &str = "/desk/session";
 /// The name of the cookie.
 pub(crate) const SESSION_COOKIE: &str = "onsale_session";
 
+/// The detail of the refusal of a request for the session that has an `Authorization`, with which the cookie does not count.
+const WANTS_COOKIE: &str = "This call takes the cookie of a sign-in, without an Authorization header";
+
 /// The secret in the cookie of a request.
 pub(super) fn secret(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
@@ -99,7 +102,11 @@ impl FromRequestParts<App> for Present {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         match signed_in(parts, app).await? {
             Some(found) => Ok(Self(found)),
-            None => Err(unknown(parts, app).await),
+            None => {
+                let problem = unknown(parts, app).await;
+                let sent_key = parts.headers.contains_key(AUTHORIZATION) && problem.code == Code::AdminKeyInvalid;
+                Err(if sent_key { Problem::new(Code::AdminKeyInvalid).detail(WANTS_COOKIE) } else { problem })
+            }
         }
     }
 }

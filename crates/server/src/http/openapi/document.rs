@@ -124,7 +124,8 @@ fn show(operation: &Operation, schemas: &mut Schemas) -> Value {
         "responses": responses(operation, schemas),
     });
     if let Some(body) = &operation.body {
-        shown["requestBody"] = json!({"required": true, "content": content(body, &mut schemas.bodies)});
+        let required = !operation.is_body_optional;
+        shown["requestBody"] = json!({"required": required, "content": content(body, &mut schemas.bodies)});
     }
     shown
 }

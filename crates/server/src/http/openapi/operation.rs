@@ -127,6 +127,8 @@ pub(crate) struct Operation {
     pub(crate) description: String,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) body: Option<Content>,
+    /// Whether a request may leave out the body.
+    pub(crate) is_body_optional: bool,
     pub(crate) successes: Vec<Success>,
     pub(crate) codes: BTreeSet<Code>,
     pub(crate) proofs: Vec<Proof>,
@@ -149,6 +151,7 @@ impl Operation {
             description: about.description.to_owned(),
             parameters: Vec::new(),
             body: None,
+            is_body_optional: false,
             successes: Vec::new(),
             codes: about.codes.iter().copied().collect(),
             proofs: Vec::new(),

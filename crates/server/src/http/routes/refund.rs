@@ -97,8 +97,8 @@ pub(crate) async fn find(app: &App, id: PaymentId) -> Result<Payment, Problem> {
 /// Give paid seats back
 ///
 /// As the refund policy of the performance allows: the one at the hold, which the reservation shows, or the one now, whichever
-/// costs less. The points go back to the wallet, and the seats are free again: all named seats or none. The body `{}` gives all
-/// seats back that are left; a request without a body is refused. No queue token is needed, and none is changed.
+/// costs less. The points go back to the wallet, and the seats are free again: all named seats or none. The body `{}`, or no body,
+/// gives all seats back that are left. No queue token is needed, and none is changed.
 /// Of a cancelled performance everything goes back. Judged in this order: a seat named twice; unknown payment; a seat that is not of this payment; a seat refunded before, or
 /// none left; no rule of the policy holds any more; a wallet that cannot take the points. Without `ONSALE_AUTH=jwt` the id of the
 /// payment, which cannot be guessed, is the key to it.
@@ -111,10 +111,10 @@ pub(crate) async fn create_refund(
     State(app): State<App>,
     caller: Caller,
     path: Path<PaymentId>,
-    payload: Payload<RefundBody>,
+    payload: Payload<Option<RefundBody>>,
 ) -> Result<Decided<Created<RefundShown>>, Problem> {
     let id = path.id()?;
-    let RefundBody { seats } = payload.read()?;
+    let seats = payload.read_if_any()?.and_then(|RefundBody { seats }| seats);
     let payment = find(&app, id).await?;
     let user = caller.acting_for(payment.user.clone())?;
     let key = payload.key(&user);

@@ -118,9 +118,14 @@ async fn a_bearer_is_used_instead_of_the_session() {
         let read = sale.caller.get("/admin/keys").header("cookie", &cookie).header("authorization", authorization);
         read.refused(401, "admin-key-invalid").await;
         let read = sale.caller.get("/desk/session").header("cookie", &cookie).header("authorization", authorization);
-        read.refused(401, "admin-key-invalid").await;
+        let refused = read.refused(401, "admin-key-invalid").await;
+        assert!(text(&refused["detail"]).contains("the cookie of a sign-in"), "{refused}");
     }
     let door = key(&sale, "door", "door").await;
+    let refused = answer(|| sale.caller.get("/desk/session").bearer(&door)).await;
+    refused.refused(401, "admin-key-invalid");
+    let detail = text(&refused.json()["detail"]);
+    assert!(detail.contains("the cookie of a sign-in"), "the key itself is right: {detail}");
     let read = || sale.caller.get("/admin/keys").header("cookie", &cookie).bearer(&door);
     answer(read).await.refused(403, "role-insufficient");
 }
@@ -181,6 +186,9 @@ async fn wrong_keys_and_bodies_start_no_session() {
 async fn an_address_signs_in_ten_times_a_minute() {
     let sale = start(&[("ONSALE_RATE_LIMIT_LOOPBACK", "true")]).await;
     for number in 0..10 {
+        // A foreign page uses up none.
+        let foreign = sale.caller.post("/desk/session").header("origin", "http://evil.example");
+        foreign.json(&json!({"key": ROOT})).refused(403, "origin-not-allowed").await;
         let key = if number % 2 == 0 { ROOT } else { "guess" };
         let reply = sign_in(&sale, key).send().await;
         assert_eq!(reply.status, if number % 2 == 0 { 204 } else { 401 }, "{reply:?}");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use onsale_domain::Refusal;
 use onsale_domain::concert::{
     Create, GRADE_DEFAULT, Layout, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX,
     SEATS_PER_USER_DEFAULT, SEATS_PER_USER_MAX, Sale, Schedule, Seating, Section, Unsound,
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::layout::{LayoutField, explain_layout};
+use super::prices::PricesField;
 use super::waiting_room::QueueBody;
 use crate::http::App;
 use crate::http::input::staff::{RunSale, Staff};
@@ -113,6 +115,8 @@ pub(crate) struct PerformanceBody {
     seats: Option<SeatsBody>,
     /// The sections and rows of the hall, in the order in which best available takes them.
     sections: Option<LayoutField>,
+    /// Prices by grade, no two for one grade. They replace those of `price`, `seats` and `sections`.
+    prices: Option<PricesField>,
     /// Whether its holds are closed until they are opened.
     closed: Option<bool>,
     /// The rules by which buyers get points back, no two with the same hours. Without it only staff refund.
@@ -245,6 +249,8 @@ impl Sample for PerformanceBody {
 pub(crate) struct AddedPerformance {
     #[serde(flatten)]
     performance: PerformanceShown,
+    /// Its holds are closed.
+    closed: bool,
     /// By descending hours.
     refund_policy: Vec<RuleShown>,
 }
@@ -252,7 +258,7 @@ pub(crate) struct AddedPerformance {
 impl Sample for AddedPerformance {
     fn sample() -> Value {
         let mut performance = PerformanceShown::sample();
-        performance["refundPolicy"] = json!([]);
+        (performance["closed"], performance["refundPolicy"]) = (json!(false), json!([]));
         performance
     }
 }
@@ -264,6 +270,7 @@ const LAYOUT_BYTES_MAX: usize = 1024 * 1024;
 ///
 /// `seats` is how many, from seat 1, or a list of sections that share no seat. `sections` in its place lays out the hall: at most
 /// 200 sections with 2,000 segments of rows together. Sections and rows rank as they are listed. The body has at most 1 MiB.
+/// `prices` sets the price of all seats of a grade.
 #[operation(tag = Administration, returns = "The performance", codes(ConcertNotFound))]
 pub(crate) async fn create_performance(
     State(app): State<App>,
@@ -274,10 +281,13 @@ pub(crate) async fn create_performance(
     let concert = path.id()?;
     let body = payload.read()?;
     let (seating, layout) = body.seats()?;
+    let prices = body.prices.map_or_else(Vec::new, |PricesField(prices)| prices);
+    let seating = seating.priced(&prices).map_err(|index| Problem::from(&Refusal::GradeUnknown { index }))?;
     let calendar = app.calendar.clone();
     let show = move |added: &Performance| {
         let refund_policy = RuleShown::all(&added.refund_policy);
-        Created(AddedPerformance { performance: PerformanceShown::new(added, &calendar), refund_policy })
+        let (performance, closed) = (PerformanceShown::new(added, &calendar), added.closed);
+        Created(AddedPerformance { performance, closed, refund_policy })
     };
     let closed = body.closed.unwrap_or(false);
     let refund_policy = body.refund_policy.map_or_else(Policy::default, |PolicyField(policy)| policy);

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::change::nothing_named;
 use crate::http::App;
 use crate::http::input::staff::{ReadSale, RunSale, Staff};
 use crate::http::input::{Body, Path, Payload, Query};
@@ -130,9 +131,9 @@ pub(crate) async fn get_queue_settings(
     Ok(OkJson(Queue { settings, waiting, active, issued }))
 }
 
-/// What to change about a waiting room.
+/// What to change about a waiting room. A missing field keeps its value.
 #[derive(Body, JsonSchema)]
-#[schemars(rename = "QueueSettingsPatch")]
+#[schemars(rename = "QueueSettingsPatch", extend("minProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct QueuePatch {
     paused: Option<bool>,
@@ -153,8 +154,8 @@ impl Sample for QueuePatch {
 
 /// Change how a waiting room admits
 ///
-/// What is not named stays. `paused` stops admission only. Turns that run keep the time they were given. `earlyFrom` cannot
-/// change once it has passed: `room-in-use`.
+/// What is not named stays. `paused` stops admission only. Turns that run keep the time they were given. At least one field is
+/// needed. `earlyFrom` cannot change once it has passed: `room-in-use`.
 #[operation(tag = Administration, returns = "The settings from now on", codes(ConcertNotFound, RoomInUse))]
 pub(crate) async fn update_queue_settings(
     State(app): State<App>,
@@ -170,6 +171,9 @@ pub(crate) async fn update_queue_settings(
         seed: Some(Seed::new(rand::random())),
     };
     let patch = Patch { paused, ..settings.into_patch() };
+    if patch == Patch::default() && draw.beacon_name.is_none() && draw.beacon_at.is_none() {
+        return Err(nothing_named());
+    }
     // A retired room is loaded first, so that this instance sees what changes it.
     app.rooms.find(concert).await?;
     app.decide_by_staff(&staff, Configure { concert, patch, draw }, &payload, |settings| {

@@ -97,7 +97,7 @@ impl Canceller {
     /// Maximum number of seats in one step, and so of payments. Buyers of other performances may wait in the same lane.
     const SEATS_TOGETHER_MAX: usize = 100;
     /// After a step the task rests for this multiple of its duration, because buyers wait for the same locks and processors.
-    /// `./bench cancellation` measures what is left for the sale.
+    /// `./bench staff cancellation` measures what is left for the sale.
     const RESTS: u32 = 8;
     /// The longest rest, well below the lease of a step.
     const REST_MAX: Duration = Duration::from_secs(1);

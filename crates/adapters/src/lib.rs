@@ -4,9 +4,12 @@
 pub mod copy;
 pub mod files;
 pub mod kafka;
+mod open_seats;
 pub mod postgres;
 mod private;
 pub mod redis;
 pub mod sqlite;
 mod stored;
+mod stored_draw;
+mod stored_layout;
 pub mod webhook;

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use onsale_app::audit::source::ExtensionRow;
 use onsale_app::event::EventState;
@@ -11,6 +12,7 @@ use onsale_domain::concert::{HoldEnd, Seating, Section, Status};
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::refund::{By, Policy, Rule};
 use onsale_domain::staff::Role;
+use onsale_domain::ticket::{Answer, Standing, Why};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Blocks, Gap, Memory, PlaceStanding, Window};
 use onsale_domain::wallet::EntryKind;
@@ -37,8 +39,27 @@ impl Word for EntryKind {
         &[("CHARGE", Self::Charge), ("USE", Self::Use), ("REFUND", Self::Refund), ("ADJUSTMENT", Self::Adjustment)];
 }
 
-impl Word for HistoryKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("APPLIED", Self::Applied), ("CANCELLED", Self::Cancelled)];
+/// The word of a line of history. Its columns with a seat number and a position complete it.
+pub(crate) fn history_word(kind: HistoryKind) -> &'static str {
+    match kind {
+        HistoryKind::Applied { .. } => "APPLIED",
+        HistoryKind::Cancelled { .. } => "CANCELLED",
+        HistoryKind::Waitlisted { .. } => "WAITLISTED",
+        HistoryKind::Promoted { .. } => "PROMOTED",
+        HistoryKind::Left => "LEFT",
+    }
+}
+
+/// What a line of history records, from its word, seat number and position.
+pub(crate) fn history_kind(word: &str, seat_number: Option<u32>, position: Option<u32>) -> Option<HistoryKind> {
+    Some(match (word, seat_number, position) {
+        ("APPLIED", Some(seat_number), None) => HistoryKind::Applied { seat_number },
+        ("CANCELLED", Some(seat_number), None) => HistoryKind::Cancelled { seat_number },
+        ("PROMOTED", Some(seat_number), None) => HistoryKind::Promoted { seat_number },
+        ("WAITLISTED", None, Some(position)) => HistoryKind::Waitlisted { position },
+        ("LEFT", None, None) => HistoryKind::Left,
+        _ => return None,
+    })
 }
 
 impl Word for Status {
@@ -54,6 +75,43 @@ impl Word for Status {
 impl Word for By {
     const WORDS: &'static [(&'static str, Self)] =
         &[("buyer", Self::Buyer), ("staff", Self::Staff), ("cancellation", Self::Cancellation)];
+}
+
+impl Word for Why {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("refunded", Self::Refunded), ("cancelled", Self::Cancelled), ("reissued", Self::Reissued)];
+}
+
+impl Word for Standing {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("COUNTS", Self::Counts),
+        ("SUPERSEDED", Self::Superseded),
+        ("UNDONE", Self::Undone),
+        ("REFUSED", Self::Refused),
+    ];
+}
+
+/// The word of an answer to a scan; with the time and the device of the scan before, if there was one.
+pub(crate) fn answer_word(answer: &Answer) -> (&'static str, Option<(Timestamp, &Arc<str>)>) {
+    match answer {
+        Answer::Admitted => ("ADMITTED", None),
+        Answer::Invalid => ("INVALID", None),
+        Answer::OtherPerformance => ("OTHER_PERFORMANCE", None),
+        Answer::Void => ("VOID", None),
+        Answer::AlreadyCheckedIn { at, device } => ("ALREADY_CHECKED_IN", Some((*at, device))),
+    }
+}
+
+/// The answer of a word; `None` if the word is not known, or if it needs a scan before and there is none.
+pub(crate) fn answer_of(word: &str, first: Option<(Timestamp, Arc<str>)>) -> Option<Answer> {
+    match word {
+        "ADMITTED" => Some(Answer::Admitted),
+        "INVALID" => Some(Answer::Invalid),
+        "OTHER_PERFORMANCE" => Some(Answer::OtherPerformance),
+        "VOID" => Some(Answer::Void),
+        "ALREADY_CHECKED_IN" => first.map(|(at, device)| Answer::AlreadyCheckedIn { at, device }),
+        _ => None,
+    }
 }
 
 /// The words of roles are their names, which the domain lists once.
@@ -107,6 +165,7 @@ pub(crate) const COUNT_ADJUSTED: &str = "SELECT logged.many,
 pub(crate) const FAMILIES: &[Family] = &[
     family("applications", "lectures", "lecture_id"),
     family("freed_seats", "lectures", "lecture_id"),
+    family("waiting_blocks", "lectures", "lecture_id"),
     family("lecture_history", "lectures", "lecture_id"),
     family("rooms", "concerts", "concert_id"),
     family("performances", "concerts", "concert_id"),
@@ -115,10 +174,16 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("reservations", "performances", "performance_id"),
     family("seats", "performances", "performance_id"),
     family("payments", "performances", "performance_id"),
+    family("layouts", "performances", "performance_id"),
     family("refunds", "payments", "payment_id"),
     Family { children: "refunded_seats", parents: "refunds", key: "refund_id", also: "reservation_id" },
+    family("void_tickets", "payments", "payment_id"),
+    family("check_ins", "performances", "performance_id"),
     family("hold_extensions", "performances", "performance_id"),
+    family("draws", "rooms", "concert_id"),
     family("cancellations", "performances", "performance_id"),
+    family("codes", "concerts", "concert_id"),
+    family("code_uses", "reservations", "reservation_id"),
     Family { children: "failed_refunds", parents: "payments", key: "payment_id", also: "reservation_id" },
 ];
 

@@ -26,8 +26,8 @@ SELECT 'onsale.points', user_id, version, entry_id, version, CASE type WHEN 'USE
 FROM ledger;
 
 INSERT INTO lectures
-    (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, updated_at, highest_capacity) VALUES
-    (id(10), 'one', 1, 10, 1, 2, 3, 1, 10), (id(11), 'two', 1, 10, 0, 0, 0, 1, 10);
+    (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, written_version, updated_at, highest_capacity) VALUES
+    (id(10), 'one', 1, 10, 1, 2, 3, 3, 1, 10), (id(11), 'two', 1, 10, 0, 0, 0, 0, 1, 10);
 INSERT INTO applications VALUES (id(10), 'ben', 2, 1);
 INSERT INTO freed_seats VALUES (id(10), 1);
 INSERT INTO lecture_history VALUES
@@ -41,7 +41,7 @@ FROM lecture_history;
 
 INSERT INTO concerts VALUES (id(20), 'concert', 'hall', 1);
 INSERT INTO performances
-    (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, written_version, updated_at, holds,
+    (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, stated_version, updated_at, holds,
      held, revenue, refunded, open_payments) VALUES
     (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 3, 7, 7, 7, 1, 0, 0, 650, 150, 2),
     (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0),
@@ -59,6 +59,11 @@ INSERT INTO payments VALUES
     (id(41), id(33), id(21), 'rita', '{7,8}', 400, 100, 50, '{200,200}');
 INSERT INTO refunds VALUES (id(42), id(41), id(33), id(21), 'rita', '{8}', 150, 50, 'buyer', NULL, 250, 3, 60);
 INSERT INTO refunded_seats VALUES (id(33), 8, id(42));
+-- Anna held with a code, and Dora whose hold lapsed.
+INSERT INTO codes VALUES (id(20), 'FAN', id(80), 2, 1, NULL, NULL, 2, 1);
+INSERT INTO code_uses VALUES (id(30), id(80)), (id(32), id(80));
+-- The ticket that follows from the payment and the seat.
+INSERT INTO void_tickets VALUES ('01900000-0000-7000-9173-d9dd57880923', id(42), id(41), id(21), 8, 'refunded', 0, 60);
 INSERT INTO events
 SELECT 'onsale.concerts', performance_id, row_number() OVER (PARTITION BY performance_id ORDER BY event_id), event_id,
     1, type, 1, json_build_object('reservationId', reservation_id, 'performanceId', performance_id, 'userId', user_id,
@@ -83,7 +88,7 @@ FROM performances WHERE performance_id = id(23);
 -- The second place has its turn; that of the first is settled, and its row still there.
 INSERT INTO rooms
     (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, admissions,
-     version, updated_at, written_version)
+     version, updated_at, stated_version)
     VALUES (id(20), 5, 5, 60, 60, false, 4, 2, 1, 1, '', 1, 1, 1);
 INSERT INTO places
 SELECT id(20), place, 'user' || place, id(50 + place), 1, CASE place WHEN 3 THEN 'GIVEN_UP' ELSE 'CURRENT' END,

@@ -5,6 +5,7 @@ use onsale_domain::event::{Claim, Event, Happening, Subject};
 use onsale_domain::ids::EventId;
 use onsale_domain::lecture::{HistoryKind, Lecture};
 use onsale_domain::refund::{By, Policy, Refund, Rule};
+use onsale_domain::ticket::{Voided, Why};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::EntryKind;
 use serde::{Deserialize, Serialize};
@@ -136,19 +137,32 @@ pub fn kind_of(happening: &Happening) -> &'static str {
         Happening::PointsMoved { kind: EntryKind::Use, .. } => "onsale.points.used.v1",
         Happening::PointsMoved { kind: EntryKind::Refund, .. } => "onsale.points.refunded.v1",
         Happening::PointsMoved { kind: EntryKind::Adjustment, .. } => "onsale.points.adjusted.v1",
-        Happening::LectureChanged { kind: HistoryKind::Applied, .. } => "onsale.lecture.applied.v1",
-        Happening::LectureChanged { kind: HistoryKind::Cancelled, .. } => "onsale.lecture.cancelled.v1",
+        Happening::LectureChanged { kind, .. } => lecture_kind(*kind),
         Happening::LectureUpdated { .. } => "onsale.lecture.changed.v1",
         Happening::SeatsHeld { .. } => "onsale.seats.held.v1",
         Happening::SeatsReleased { .. } => "onsale.seats.released.v1",
         Happening::PaymentCompleted { .. } => "onsale.payment.completed.v1",
         Happening::PaymentRefunded { .. } => "onsale.payment.refunded.v1",
+        Happening::TicketVoided { .. } => "onsale.ticket.voided.v1",
+        Happening::TicketCheckedIn { undone_at: None, .. } => "onsale.ticket.checked-in.v1",
+        Happening::TicketCheckedIn { undone_at: Some(_), .. } => "onsale.ticket.check-in-undone.v1",
         Happening::SeatsBlocked { .. } => "onsale.seats.blocked.v1",
         Happening::SeatsUnblocked { .. } => "onsale.seats.unblocked.v1",
         Happening::HoldsExtended { .. } => "onsale.holds.extended.v1",
         Happening::PerformanceChanged { .. } => "onsale.performance.changed.v1",
         Happening::PerformanceCancelled { .. } => "onsale.performance.cancelled.v1",
         Happening::ConcertChanged { .. } => "onsale.concert.changed.v1",
+    }
+}
+
+/// The CloudEvents type of a line of a lecture's history.
+pub fn lecture_kind(kind: HistoryKind) -> &'static str {
+    match kind {
+        HistoryKind::Applied { .. } => "onsale.lecture.applied.v1",
+        HistoryKind::Cancelled { .. } => "onsale.lecture.cancelled.v1",
+        HistoryKind::Waitlisted { .. } => "onsale.lecture.waitlisted.v1",
+        HistoryKind::Promoted { .. } => "onsale.lecture.promoted.v1",
+        HistoryKind::Left => "onsale.lecture.left.v1",
     }
 }
 
@@ -179,8 +193,13 @@ pub fn data_of(happening: &Happening) -> String {
             let reference = reference.map_or_else(|| "null".to_owned(), |payment| format!("\"{payment}\""));
             format!(r#"{{"userId":"{user}","amount":{amount},"balanceAfter":{balance_after},"reference":{reference}}}"#)
         }
-        Happening::LectureChanged { lecture, user, seat_number, .. } => {
-            format!(r#"{{"lectureId":"{lecture}","userId":"{user}","seatNumber":{seat_number}}}"#)
+        Happening::LectureChanged { lecture, user, kind } => {
+            let number = match (kind.seat_number(), kind.position()) {
+                (Some(seat_number), _) => format!(r#","seatNumber":{seat_number}"#),
+                (None, Some(position)) => format!(r#","position":{position}"#),
+                (None, None) => String::new(),
+            };
+            format!(r#"{{"lectureId":"{lecture}","userId":"{user}"{number}}}"#)
         }
         Happening::LectureUpdated { lecture } => lecture_data(lecture),
         Happening::SeatsHeld { claim, held_until } => {
@@ -198,6 +217,17 @@ pub fn data_of(happening: &Happening) -> String {
             format!(r#"{{{},"paymentId":"{payment}","paidAt":"{}"}}"#, claim_fields(claim), rfc3339(*paid_at))
         }
         Happening::PaymentRefunded { refund } => refund_data(refund),
+        Happening::TicketVoided { voided } => voided_data(voided),
+        Happening::TicketCheckedIn { check_in, performance, ticket, seat, device, checked_in_at, undone_at } => {
+            let mut data = json!({
+                "checkInId": check_in.to_string(), "performanceId": performance.to_string(), "ticketId": ticket.to_string(),
+                "seat": seat, "device": &**device, "checkedInAt": rfc3339(*checked_in_at),
+            });
+            if let Some(undone_at) = undone_at {
+                data["undoneAt"] = rfc3339(*undone_at).into();
+            }
+            data.to_string()
+        }
         Happening::SeatsBlocked { performance, seats, reason }
         | Happening::SeatsUnblocked { performance, seats, reason } => json!({
             "performanceId": performance.to_string(), "seats": seats.to_vec(), "reason": &**reason,
@@ -226,6 +256,25 @@ fn refund_data(refund: &Refund) -> String {
         "amount": amount, "fee": fee, "by": by(refund.by), "refundedAt": rfc3339(*refunded_at),
     })
     .to_string()
+}
+
+/// The data of a void ticket, which the audit compares too.
+pub fn voided_data(voided: &Voided) -> String {
+    let Voided { ticket, payment, performance, seat, why, at, .. } = voided;
+    json!({
+        "ticketId": ticket.to_string(), "paymentId": payment.to_string(), "performanceId": performance.to_string(),
+        "seat": seat, "reason": why_void(*why), "voidedAt": rfc3339(*at),
+    })
+    .to_string()
+}
+
+/// Why a ticket is void, as consumers read it.
+pub fn why_void(why: Why) -> &'static str {
+    match why {
+        Why::Refunded => "refunded",
+        Why::Cancelled => "cancelled",
+        Why::Reissued => "reissued",
+    }
 }
 
 /// Who decided on a refund, as clients and consumers read it.
@@ -277,7 +326,7 @@ fn concert_data(concert: &Concert) -> String {
         "concertId": concert.id.to_string(), "title": &*concert.title, "venue": &*concert.venue,
         "notice": concert.notice.as_deref().map(notice_data), "closed": concert.sale.closed,
         "opensAt": concert.sale.opens_at.map(rfc3339), "closesAt": concert.sale.closes_at.map(rfc3339),
-        "maxSeatsPerUser": concert.seats_per_user,
+        "codesUntil": concert.sale.codes_until.map(rfc3339), "maxSeatsPerUser": concert.seats_per_user,
     })
     .to_string()
 }

@@ -17,6 +17,7 @@ pub mod emptier;
 pub mod event;
 pub mod idempotency;
 pub mod live;
+pub mod promoter;
 pub mod relay;
 pub mod retention;
 pub mod rewriter;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::concert::{Concert, Ending, Performance};
-use crate::ids::{ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use crate::ids::{CheckInId, ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, TicketId, UserId};
 use crate::lecture::{HistoryKind, Lecture};
 use crate::refund::Refund;
+use crate::ticket::Voided;
 use crate::time::Timestamp;
 use crate::wallet::EntryKind;
 
@@ -66,16 +67,14 @@ pub enum Happening {
         /// The payment that added the entry, or of which seats were refunded.
         reference: Option<PaymentId>,
     },
-    /// A user got a place in a lecture or cancelled it.
+    /// A user got a place in a lecture or cancelled it, or joined or left its waiting list.
     LectureChanged {
         /// The lecture of the place.
         lecture: LectureId,
         /// The user who applied.
         user: UserId,
-        /// Whether the user applied or cancelled.
+        /// What happened to the place or the entry.
         kind: HistoryKind,
-        /// The seat number, from 1.
-        seat_number: u32,
     },
     /// Staff changed or cancelled a lecture.
     LectureUpdated {
@@ -109,6 +108,28 @@ pub enum Happening {
     PaymentRefunded {
         /// The refund with its seats and points.
         refund: Refund,
+    },
+    /// A ticket became void.
+    TicketVoided {
+        /// The ticket with its seat.
+        voided: Voided,
+    },
+    /// A ticket was checked in at the door, or the check-in was undone.
+    TicketCheckedIn {
+        /// Id of the check-in.
+        check_in: CheckInId,
+        /// The performance of the door.
+        performance: PerformanceId,
+        /// The ticket that was scanned.
+        ticket: TicketId,
+        /// The seat of the ticket.
+        seat: u32,
+        /// The device that scanned it.
+        device: Arc<str>,
+        /// The time of the scan.
+        checked_in_at: Timestamp,
+        /// When the check-in was undone; `None` if it counts.
+        undone_at: Option<Timestamp>,
     },
     /// An organiser took free seats from sale.
     SeatsBlocked {
@@ -175,7 +196,9 @@ impl Happening {
             | Self::SeatsReleased { claim, .. }
             | Self::PaymentCompleted { claim, .. } => Subject::Performance(claim.performance),
             Self::PaymentRefunded { refund } => Subject::Performance(refund.performance),
-            Self::SeatsBlocked { performance, .. }
+            Self::TicketVoided { voided } => Subject::Performance(voided.performance),
+            Self::TicketCheckedIn { performance, .. }
+            | Self::SeatsBlocked { performance, .. }
             | Self::SeatsUnblocked { performance, .. }
             | Self::HoldsExtended { performance, .. }
             | Self::PerformanceCancelled { performance, .. } => Subject::Performance(*performance),

@@ -100,6 +100,12 @@ uuid_ids! {
     LogId,
     /// Id of a session of the back office.
     SessionId,
+    /// Id of a presale code.
+    CodeId,
+    /// Id of a ticket.
+    TicketId,
+    /// Id of a scan of a ticket at the door.
+    CheckInId,
 }
 
 /// A source of unguessable bits. It is an argument, so that a test can replay a seed.

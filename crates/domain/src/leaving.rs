@@ -17,13 +17,20 @@ impl Command for Leave {
         token.needs(keys);
         keys.rooms.insert(token.concert);
         keys.places.insert((token.concert, token.place));
+        keys.entrants.insert((token.concert, token.user.clone()));
         keys.holdings.insert((token.concert, token.user.clone()));
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<(), Refusal> {
         let Self(token) = self;
+        if waiting_room::stage(rows, token) == Stage::Drawn {
+            return Err(Refusal::Drawn);
+        }
+        // A user who leaves at the closing is on the list.
+        waiting_room::reach(rows, token.concert, cx.at);
         match waiting_room::stage(rows, token) {
-            Stage::Over => {}
+            Stage::Over | Stage::Drawn => {}
+            Stage::Listed => waiting_room::leave_list(rows, token, cx.at),
             Stage::Waiting => waiting_room::give_up(rows, token, cx.at),
             Stage::Admitted => {
                 let held: Vec<_> = rows.live_holds(token.concert, &token.user, cx.at).map(|hold| hold.id).collect();

@@ -109,6 +109,7 @@ fn sell(payment: &Payment, rows: &mut Rows) {
         if let Some(seat) = seat {
             seat.sold = true;
         }
+        rows.close_seat(&(payment.performance, *number));
     }
     if let Some(performance) = rows.performances.change(&payment.performance) {
         performance.sold += u32::try_from(payment.seats.len()).unwrap_or(u32::MAX);

@@ -1,5 +1,7 @@
 //! Reasons why a command is refused. A refusal changes nothing and does not affect other commands of its batch.
 
+use std::sync::Arc;
+
 use crate::time::Timestamp;
 
 /// A reason. Each has the code that clients see, in kebab-case.
@@ -15,6 +17,11 @@ pub enum Refusal {
     LectureNotFound,
     /// The user already has a place.
     AlreadyApplied,
+    /// The user already waits for a place.
+    AlreadyWaitlisted {
+        /// The position in the waiting list, from 1.
+        position: u32,
+    },
     /// The lecture has started, or staff closed or cancelled it.
     LectureClosed,
     /// The lecture cannot be applied for yet.
@@ -24,9 +31,11 @@ pub enum Refusal {
     },
     /// The lecture has more applications than the new capacity.
     CapacityBelowEnrolled,
-    /// All places are taken.
+    /// Each place is taken, or goes to a user on the waiting list.
     LectureFull,
-    /// The user has no application for this lecture.
+    /// As many users wait for a place as may.
+    WaitlistFull,
+    /// The user has no application for this lecture, and does not wait for a place.
     ApplicationNotFound,
     /// There is no such concert.
     ConcertNotFound,
@@ -36,18 +45,59 @@ pub enum Refusal {
     PerformanceAmbiguous,
     /// The sale of the concert is closed.
     SaleClosed,
-    /// The sale of the concert is not open yet.
+    /// The sale of the concert is not open yet, and neither is its early entry.
     SaleNotOpen {
         /// The instant of the opening.
         opens_at: Timestamp,
-        /// Seconds until then, rounded up, at least 1.
+        /// From when on users may enter before the opening; `None` if they may not.
+        early_from: Option<Timestamp>,
+        /// The instant of the decision.
+        as_of: Timestamp,
+        /// Seconds until the request can succeed, rounded up, at least 1.
         opens_in_seconds: u32,
+        /// Whether early places are drawn, so that it does not matter who comes first.
+        is_drawn: bool,
     },
-    /// The sale would close before it opens, or at that instant.
-    SaleHours {
-        /// The name of the field in the request: `opensAt` or `closesAt`.
+    /// Users would enter early without an opening, or not before it.
+    EarlyHours {
+        /// The name of the field in the request: `queue.earlyFrom`, `earlyFrom` or `opensAt`.
         field: &'static str,
     },
+    /// Users may have entered already, and this change would break what the room promised them.
+    RoomInUse,
+    /// The list of the draw has not closed, or the order is not drawn.
+    DrawNotClosed,
+    /// The draw names no beacon.
+    BeaconUnnamed,
+    /// The beacon has another value already.
+    BeaconSet,
+    /// The place of an entry is known only after the draw, and the request was read before it. The request has to be read again.
+    Drawn,
+    /// The room is open, and users entered before: its opening stays.
+    SaleOpened,
+    /// The sale would close, or its presale would end, before the sale opens or at that instant.
+    SaleHours {
+        /// The name of the field in the request: `opensAt`, `closesAt` or `codesUntil`.
+        field: &'static str,
+    },
+    /// It is presale, and the request has no code.
+    CodeRequired {
+        /// The end of the presale.
+        codes_until: Timestamp,
+        /// Seconds until then, rounded up, at least 1.
+        ends_in_seconds: u32,
+    },
+    /// The concert has no such presale code, or the code is not valid at this time.
+    CodeInvalid,
+    /// The presale code has as many uses as it may have, in all or by this user.
+    CodeUsedUp,
+    /// The concert has a presale code with this text already.
+    CodeExists {
+        /// The index of the code in the request.
+        index: usize,
+    },
+    /// The concert has no such presale code.
+    CodeNotFound,
     /// The performance was cancelled.
     PerformanceCancelled,
     /// The performance has started, or its holds are closed.
@@ -66,12 +116,29 @@ pub enum Refusal {
         /// Seconds until the last of them could be free, if all are only held.
         retry_after_seconds: Option<u32>,
     },
+    /// No section of the performance has the wanted name and grade.
+    SectionUnknown,
+    /// Fewer adjacent seats are free than the user wishes.
+    SeatsNotAvailable {
+        /// Seconds until they could be, if live holds lapse without payment.
+        retry_after_seconds: Option<u32>,
+    },
     /// The performance has these seats already.
     SeatExists {
         /// The seats that exist; the first 20.
         seats: Vec<u32>,
     },
-    /// A performance has at most 1,000 sections, after neighbours of one grade and price have become one.
+    /// An added range of seats does not fit the layout of the performance.
+    Misplaced {
+        /// The index of the range in the request.
+        index: usize,
+        /// The name of the member that is wrong: `section`, `row`, `grade` or `price`.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A performance has at most 1,000 sections, after neighbours of one grade and price have become one; with a layout, at most
+    /// 200 sections and 2,000 segments of rows.
     SectionLimit,
     /// No section of the performance has the grade of a new price.
     GradeUnknown {
@@ -95,6 +162,21 @@ pub enum Refusal {
     FeeOutOfRange,
     /// No rule of the refund policy holds any more.
     RefundClosed,
+    /// The payment has no such ticket.
+    TicketNotFound,
+    /// The ticket was reissued, its seat was refunded, or its performance was cancelled.
+    TicketVoid,
+    /// The ticket was checked in at the door.
+    AlreadyCheckedIn {
+        /// The time of the scan that counts.
+        at: Timestamp,
+        /// The device that scanned it.
+        device: Arc<str>,
+    },
+    /// The tickets of a seat were reissued as often as they may be.
+    ReissueLimit,
+    /// There is no such check-in.
+    CheckInNotFound,
     /// The token's turn has ended.
     TokenExpired,
     /// The key of the staff member who acts was deleted.
@@ -111,17 +193,23 @@ pub enum Refusal {
 
 impl Refusal {
     /// Whether an idempotency key keeps the refusal. It does not if the refusal depends on the request alone, and not if
-    /// the sale may open later: then the same request may be sent again.
+    /// the sale may open later or a presale end: then the same request may be sent again.
     pub fn is_kept(&self) -> bool {
         !matches!(
             self,
             Self::AmountOutOfRange
                 | Self::GradeUnknown { .. }
+                | Self::Misplaced { .. }
                 | Self::DateMoved
+                | Self::Drawn
+                | Self::DrawNotClosed
                 | Self::TokenExpired
                 | Self::SaleClosed
                 | Self::SaleNotOpen { .. }
                 | Self::SaleHours { .. }
+                | Self::EarlyHours { .. }
+                | Self::CodeRequired { .. }
+                | Self::CodeInvalid
                 | Self::LectureNotOpen { .. }
                 | Self::StaffKeyEnded
         )

@@ -4,21 +4,25 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::cancellation::{Cancellation, FailedRefund};
-use crate::concert::{Concert, Dates, Extension, HoldsCounted, Performance, Reservation, Seat};
+use crate::concert::{Concert, Dates, Extension, Hall, HoldsCounted, Layout, Performance, Reservation, Seat};
 use crate::event::Event;
-use crate::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
-use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture};
+use crate::ids::{
+    CheckInId, CodeId, ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, TicketId, UserId,
+};
+use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture, Waiting, WaitingLists};
 use crate::payment::Payment;
+use crate::presale::{Code, CodeKey, Use};
 use crate::refund::Refund;
 use crate::staff::{self, LogEntry};
 use crate::table::Table;
+use crate::ticket::{CheckIn, Voided};
 use crate::time::Timestamp;
-use crate::waiting_room::{GivenUp, Place, Room, Token, Turn};
+use crate::waiting_room::{Draw, GivenUp, Place, Room, Token, Turn};
 use crate::wallet::{Account, Entry};
 
 /// The keys of the rows that a batch needs. Sorted, because locks are taken in this order.
 ///
-/// Parents (keys of staff, their sessions, accounts, lectures, rooms, performances, in this order) are locked. A lock on a
+/// Parents (keys of staff, their sessions, accounts, presale codes, lectures, rooms, performances, in this order) are locked. A lock on a
 /// parent covers its children.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
@@ -33,14 +37,22 @@ pub struct Keys {
     pub external_charges: BTreeSet<Arc<str>>,
     /// Wallets. An account also covers the ends of its user's tokens.
     pub accounts: BTreeSet<UserId>,
+    /// Presale codes, each with the number of uses that the batch may add.
+    pub codes: BTreeMap<CodeKey, u32>,
+    /// Users whose uses of a presale code count.
+    pub code_users: BTreeSet<(CodeKey, UserId)>,
     /// Lectures, each with the number of freed seat numbers that the batch may take.
     pub lectures: BTreeMap<LectureId, usize>,
     /// Lectures, each with its applications of the lowest seat numbers: at most [`crate::lecture::CANCELLED_TOGETHER_MAX`].
     pub emptied_lectures: BTreeSet<LectureId>,
-    /// Applications of a user for a lecture.
+    /// Lectures, each with how many users of its waiting list the batch may promote or end: as many at the front, in order.
+    pub waiting_lists: BTreeMap<LectureId, usize>,
+    /// Applications of a user for a lecture. A user who waits has an entry and its position instead.
     pub applications: BTreeSet<(LectureId, UserId)>,
     /// Waiting rooms, each with the given-up places next after `served`.
     pub rooms: BTreeSet<ConcertId>,
+    /// Concerts of which the record of a draw is loaded. Covered by the lock of the room.
+    pub draws: BTreeSet<ConcertId>,
     /// Users who enter: their current place, its turn and end, and their open reservations if there is a turn.
     pub entrants: BTreeSet<(ConcertId, UserId)>,
     /// Places by their number in line.
@@ -70,8 +82,22 @@ pub struct Keys {
     pub performances: BTreeSet<PerformanceId>,
     /// Performances of which the cancellation is loaded. Covered by the lock of the performance.
     pub cancellations: BTreeSet<PerformanceId>,
+    /// Performances whose layout is loaded. It changes only under the lock of the performance.
+    pub layouts: BTreeSet<PerformanceId>,
+    /// Performances of which all seats that are free or held are read, each with the lapsed holds that are not settled and
+    /// their seats. Each is in `performances` too, whose lock covers them.
+    pub halls: BTreeSet<PerformanceId>,
     /// Seats, each with the reservation that holds it (not sold) and all seats of that reservation.
     pub seats: BTreeSet<(PerformanceId, u32)>,
+    /// Payments of which it is loaded how often the ticket of each seat was reissued. Covered by the lock of the performance.
+    pub reissues: BTreeSet<PaymentId>,
+    /// Tickets that are shown at the door of a performance: the payment of the seat, its reissues, its check-in that counts, and
+    /// whether the ticket was made void. Covered by the lock of the performance.
+    pub tickets: BTreeSet<(PerformanceId, TicketId)>,
+    /// Ids of scans, as devices chose them. Covered by no lock: two units that use one id meet at its unique index.
+    pub scans: BTreeSet<Arc<str>>,
+    /// Check-ins by their id. Covered by the lock of the performance.
+    pub check_ins: BTreeSet<CheckInId>,
 }
 
 /// The loaded rows of one unit of work, and the rows that its commands add.
@@ -95,6 +121,15 @@ pub struct Rows {
     pub external_charges: Table<Arc<str>, staff::ExternalCharge>,
     /// Wallets by their owner.
     pub accounts: Table<UserId, Account>,
+    /// Presale codes by their concert and text.
+    pub codes: Table<CodeKey, Code>,
+    /// Uses of presale codes: those of the users named in [`Keys::code_users`], and those that may have ended of each code that
+    /// would have too many with those that the batch may add.
+    pub code_uses: HashMap<CodeId, Vec<Use>>,
+    /// Uses of presale codes to add.
+    pub added_uses: Vec<(CodeId, ReservationId)>,
+    /// Uses of presale codes to drop, because they have ended.
+    pub ended_uses: Vec<ReservationId>,
     /// Lectures by their id.
     pub lectures: Table<LectureId, Lecture>,
     /// Loaded lectures that staff changed: fields that no application changes are saved, too.
@@ -103,10 +138,18 @@ pub struct Rows {
     pub applicants: HashMap<LectureId, Vec<UserId>>,
     /// Applications by lecture and user.
     pub applications: Table<(LectureId, UserId), Application>,
+    /// Entries of waiting lists by lecture and user.
+    pub waiting: Table<(LectureId, UserId), Waiting>,
+    /// The fronts of the waiting lists named in [`Keys::waiting_lists`], and positions. Not saved.
+    pub waiting_lists: WaitingLists,
     /// Freed seat numbers of the loaded lectures.
     pub freed_seats: FreedSeats,
     /// Waiting rooms by concert.
     pub rooms: Table<ConcertId, Room>,
+    /// Records of draws by their concert.
+    pub draws: Table<ConcertId, Draw>,
+    /// Drawn orders to add: the entry numbers, first drawn first.
+    pub orders: Vec<(ConcertId, Arc<[u32]>)>,
     /// Given-up places of the loaded rooms.
     pub given_up: HashMap<ConcertId, GivenUp>,
     /// Places by concert and number in line.
@@ -130,6 +173,10 @@ pub struct Rows {
     pub revised: BTreeSet<PerformanceId>,
     /// Held and sold seats by performance and number.
     pub seats: Table<(PerformanceId, u32), Seat>,
+    /// The layouts of performances. One without a layout is loaded as absent.
+    pub layouts: Table<PerformanceId, Arc<Layout>>,
+    /// Which seats of the performances named in [`Keys::halls`] are free. Follows `seats` and `blocks`, and is not saved.
+    pub halls: HashMap<PerformanceId, Hall>,
     /// Blocked seats by performance and number, each with the reason. Only those are loaded that are blocked: a seat in `seats`
     /// that is not here is not blocked.
     pub blocks: Table<(PerformanceId, u32), Arc<str>>,
@@ -169,6 +216,21 @@ pub struct Rows {
     pub known_payments: Table<PaymentId, Payment>,
     /// New refunds to add.
     pub refunds: Vec<Refund>,
+    /// Tickets that became void, to add.
+    pub voided: Vec<Voided>,
+    /// Tickets that were shown and were void when they were loaded. Not saved.
+    pub known_voids: BTreeSet<TicketId>,
+    /// How often the ticket of a seat of a payment was reissued. A seat that is not here never was. Not saved, because it follows
+    /// from the void tickets.
+    pub reissued: HashMap<(PaymentId, u32), u32>,
+    /// The payments of the loaded reservations that own a seat at the door. Not saved.
+    pub paid_by: HashMap<ReservationId, PaymentId>,
+    /// Scans by their id.
+    pub check_ins: Table<CheckInId, CheckIn>,
+    /// Scans by the id that their device chose. Not saved, because it follows from `check_ins`.
+    pub scans: Table<Arc<str>, CheckInId>,
+    /// The check-in that counts, of each paid seat that has one. Not saved, because it follows from `check_ins`.
+    pub checked_in: HashMap<(PaymentId, u32), CheckInId>,
     /// Events to add, in order.
     pub events: Vec<Event>,
 }
@@ -190,6 +252,43 @@ impl Rows {
         let users = self.applicants.get(&lecture);
         assert!(users.is_some(), "the applicants of {lecture} were not loaded");
         users.cloned().unwrap_or_default()
+    }
+
+    /// A hold takes a seat.
+    pub(crate) fn put_seat(&mut self, key: (PerformanceId, u32), seat: Seat) {
+        if let Some(hall) = self.halls.get_mut(&key.0) {
+            hall.hold(key.1, seat.held_until);
+        }
+        self.seats.put(key, seat);
+    }
+
+    /// A seat is free again.
+    pub(crate) fn free_seat(&mut self, key: &(PerformanceId, u32)) {
+        if let Some(hall) = self.halls.get_mut(&key.0) {
+            hall.free(key.1);
+        }
+        self.seats.remove(key);
+    }
+
+    /// A held seat was sold. The caller changes its row.
+    pub(crate) fn close_seat(&mut self, (performance, seat): &(PerformanceId, u32)) {
+        if let Some(hall) = self.halls.get_mut(performance) {
+            hall.close(*seat);
+        }
+    }
+
+    /// A free seat is taken from sale.
+    pub(crate) fn block_seat(&mut self, key: (PerformanceId, u32), reason: Arc<str>) {
+        self.close_seat(&key);
+        self.blocks.put(key, reason);
+    }
+
+    /// A blocked seat is on sale again.
+    pub(crate) fn unblock_seat(&mut self, key: &(PerformanceId, u32)) {
+        if let Some(hall) = self.halls.get_mut(&key.0) {
+            hall.free(key.1);
+        }
+        self.blocks.remove(key);
     }
 
     /// The reason for which a seat is blocked; `None` if it is not.

@@ -11,6 +11,7 @@ mod secret;
 mod settings;
 mod size;
 mod telemetry;
+mod ticket;
 mod token;
 
 use std::process::ExitCode;

@@ -4,6 +4,8 @@
 
 #[path = "audit_breaks/cancellations.rs"]
 mod cancellations;
+#[path = "audit_breaks/codes.rs"]
+mod codes;
 #[path = "audit_breaks/fine.rs"]
 mod fine;
 #[path = "audit_breaks/offers.rs"]
@@ -13,6 +15,10 @@ mod refunds;
 #[path = "audit_breaks/staff.rs"]
 mod staff;
 mod support;
+#[path = "audit_breaks/tickets.rs"]
+mod tickets;
+#[path = "audit_breaks/waiting_lists.rs"]
+mod waiting_lists;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,24 +52,30 @@ const LECTURE_CHANGES: &str = "every change of a lecture has its event";
 const HOLES: &str = "seat numbers have no holes";
 const HISTORY: &str = "every lecture's history leads to who has a place";
 const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
+const WAITING: &str = "every waiting list of a lecture follows from its history";
 const BLOCKED: &str = "every performance has blocked as many seats as it counts";
 const SOLD: &str = "every performance has sold as many seats";
 const CHANGES: &str = "every performance has the hours of its sale, and is as its last event has it";
 const FIGURES: &str = "every performance counts its held seats, its revenue and what was given back";
 const OPEN: &str = "every performance counts its payments of which seats are left";
+const LAYOUTS: &str = "every layout has the seats of its performance";
 const CANCELLED: &str = "every cancelled performance has its cancellation, and when that is done no seat held or sold";
 const ON: &str = "nothing was paid after its performance was cancelled";
 const OWNERS: &str = "every seat that is held or sold has one owner";
 const RESERVATIONS: &str = "every reservation has the seats, payment and events";
 const PAYMENTS: &str = "every payment has one paid reservation, one ledger entry and one event";
 const SHARES: &str = "for every payment, what was paid is kept, refunded or a fee, each seat once";
+const TICKETS: &str = "every refunded seat has one void ticket, and every other paid seat one valid ticket";
+const CHECK_INS: &str = "of every paid seat at most one check-in counts, and it is of a ticket of that seat";
 const REFUNDS: &str = "every refund has one ledger entry and one event, and one log entry if it is by staff";
 const CAUSES: &str = "every ledger entry that names a payment has that payment, and every adjustment its log entry";
 const IN_TIME: &str = "no hold was paid after it had lapsed";
 const PLACES: &str = "every place in line was handed out once";
 const USERS: &str = "every user has at most one place in a room";
 const COUNTERS: &str = "every room counts its turns and given-up places";
+const DRAWS: &str = "every draw has the hash of its list, and the order that follows from seed, list and beacon";
 const CONCERTS: &str = "every room has the hours of its sale, and every concert is as its last event has it";
+const CODES: &str = "no presale code is used above its limits, and each counts its uses";
 const EXTENSIONS: &str = "every extension of holds has its event";
 const FAMILIES: &str = "every row belongs to one that is there";
 const MARKS: &str = "every mark of the outbox is one that a relay made on this log";
@@ -104,7 +116,7 @@ const BREAKS: &[Break] = &[
     broken("DELETE FROM lecture_history WHERE version = 5", HISTORY, "$lecture"),
     broken("UPDATE lecture_history SET user_id = 'zoe' WHERE version = 1", HISTORY, "$lecture"),
     broken("DELETE FROM applications WHERE user_id = 'ada'", HISTORY, "$lecture"),
-    broken("INSERT INTO applications VALUES ($lecture, 'zoe', 5, 0)", HISTORY, "$lecture"),
+    broken("INSERT INTO applications VALUES ($lecture, 'zoe', 5, 0, NULL)", HISTORY, "$lecture"),
     broken("DELETE FROM events WHERE subject = '$lecture' AND version = 3", LECTURE_EVENTS, "$lecture, line 3"),
     broken("UPDATE events SET data = json_set(data, '$.seatNumber', 4) WHERE subject = '$lecture' AND version = 1", LECTURE_EVENTS, "$lecture, line 1"),
     broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $performance", SOLD, "$performance"),
@@ -117,6 +129,8 @@ const BREAKS: &[Break] = &[
     broken("UPDATE concerts SET closed = 1", CHANGES, "$performance"),
     broken("UPDATE performances SET opens_at = 1 WHERE performance_id = $performance", CHANGES, "$performance"),
     broken("UPDATE rooms SET opens_at = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("UPDATE rooms SET opened_at = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("INSERT INTO draws (concert_id, seed, entries_hash, changes) VALUES ($line, zeroblob(32), zeroblob(32), '[]')", DRAWS, "$line"),
     broken("UPDATE concerts SET max_seats = 5 WHERE concert_id = $concert", STAFF, "$concert: maxSeatsPerUser"),
     broken("UPDATE performances SET held = held + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
     broken("UPDATE performances SET revenue = revenue + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
@@ -202,6 +216,7 @@ async fn used_file() -> (Used, Launch) {
     let (mut used, launch, sale) = Used::make(Sale::launch(ONSALE)).await;
     used.refunds(&sale).await;
     used.cancellation(&sale).await;
+    used.waiting_list(&sale).await;
     assert!(sale.instance.terminate().await.success());
     let db = Connection::open(launch.folder().join("onsale.db")).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -294,6 +309,7 @@ async fn the_audit_of_a_consistent_database_passes() {
         HOLES,
         HISTORY,
         LECTURE_EVENTS,
+        WAITING,
         SOLD,
         OPEN,
         CANCELLED,
@@ -326,9 +342,12 @@ async fn the_audit_of_a_consistent_database_passes() {
 async fn the_audit_finds_each_kind_of_broken_row() {
     assert_all_found(BREAKS).await;
     assert_all_found(refunds::BREAKS).await;
+    assert_all_found(tickets::BREAKS).await;
     assert_all_found(cancellations::BREAKS).await;
     assert_all_found(offers::BREAKS).await;
+    assert_all_found(codes::BREAKS).await;
     assert_all_found(staff::BREAKS).await;
+    assert_all_found(waiting_lists::BREAKS).await;
 }
 
 #[tokio::test]

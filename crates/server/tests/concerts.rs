@@ -53,7 +53,7 @@ async fn a_new_room_has_the_settings_of_its_request_or_of_the_server() {
     let sale = start(&settings).await;
     let concert = sale.concert(&json!({})).await;
     let plain = json!({
-        "maxActive": 11, "admitPerSecond": 12, "activeSeconds": 13, "claimSeconds": 14, "paused": false,
+        "maxActive": 11, "admitPerSecond": 12, "activeSeconds": 13, "claimSeconds": 14, "paused": false, "earlyFrom": null, "order": "arrival", "drawAt": null,
         "waiting": 0, "active": 0, "issued": 0
     });
     assert_eq!(queue(&sale, &concert).await, plain);

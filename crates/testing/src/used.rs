@@ -178,6 +178,23 @@ impl Used {
         self.put("off", json!(performance));
     }
 
+    /// Adds a lecture `waited` with one place and a waiting list. Versions: 1 `una` applied, 2 to 5 `wes`, `xia`, `yan` and `zed`
+    /// joined the list, 6 `xia` left it, 7 `una` cancelled, 8 `wes` was promoted. `yan` and `zed` wait.
+    ///
+    /// # Panics
+    /// If a request is refused.
+    pub async fn waiting_list(&mut self, sale: &Sale) {
+        let lecture = sale.lecture(1).await;
+        for (user, status) in [("una", 201), ("wes", 202), ("xia", 202), ("yan", 202), ("zed", 202)] {
+            let body = json!({"userId": user, "lectureId": lecture, "waitlist": true});
+            sale.caller.post("/lectures/apply").json(&body).expect(status).await;
+        }
+        for user in ["xia", "una"] {
+            sale.caller.delete(&format!("/lectures/application/{user}/{lecture}")).expect(204).await;
+        }
+        self.put("waited", json!(lecture));
+    }
+
     async fn line(&mut self, sale: &Sale) {
         let line = sale.concert(&json!({})).await;
         let pause = sale.caller.patch(&format!("/admin/concerts/{line}/queue")).json(&json!({"paused": true}));

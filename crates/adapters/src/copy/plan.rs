@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn every_difference_needs_a_rule() {
         let rooms = table("rooms", &[("concert_id", NUMBER), ("version", NUMBER)]);
-        let known = table("rooms", &[("concert_id", NUMBER), ("version", NUMBER), ("written_version", NUMBER)]);
+        let known = table("rooms", &[("concert_id", NUMBER), ("version", NUMBER), ("stated_version", NUMBER)]);
         let other = table("rooms", &[("concert_id", NUMBER), ("version", NUMBER), ("mood", NUMBER)]);
         let column = NoRule::Column("rooms".to_owned(), "mood".to_owned());
         assert_eq!(between(std::slice::from_ref(&rooms), std::slice::from_ref(&other)), Err(column.clone()));
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(between(&two, &one), Err(moods));
 
         let steps = between(&[rooms], &[known]).unwrap();
-        assert_eq!(steps[0].columns, ["concert_id", "version", "written_version"]);
+        assert_eq!(steps[0].columns, ["concert_id", "version", "stated_version"]);
         assert_eq!(steps[0].select, r#"SELECT "concert_id", "version", version FROM "rooms" ORDER BY "concert_id""#);
     }
 

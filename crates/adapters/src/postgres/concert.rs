@@ -4,6 +4,7 @@ use onsale_app::store::Unit;
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::concert_rows::{PERFORMANCE_COLUMNS, kept_of, lacks_extensions, read, read_performance, read_seat};
@@ -11,7 +12,7 @@ use super::extension::{self, further, further_of_seat};
 use super::row_address::{self, RowAddresses, locks, updates};
 use super::seat;
 use super::session::Pipeline;
-use super::values::{Param, big, columns, get, int, numbers_to_text, params, small, uuid};
+use super::values::{Param, Sql, big, columns, get, int, numbers_to_text, params, small, uuid};
 use crate::stored::{Word, policy_to_text, seating_to_text};
 
 /// Locks performances: the given ones, those of reservations, and those of a leaving user's holds. Reading a reservation's
@@ -19,7 +20,8 @@ use crate::stored::{Word, policy_to_text, seating_to_text};
 /// the user's wallet is locked by now; holds that expire meanwhile are left to the next unit.
 const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, ctid FROM performances
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, codes_until,
+        ctid FROM performances
     WHERE performance_id IN (
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
@@ -83,14 +85,15 @@ const WHOLE: &str = concat!(
 const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
          sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments,
-         known_version, written_version, revised_at)
+         codes_until, known_version, stated_version, revised_at)
     SELECT *, version, version, CASE WHEN starts_at < updated_at - 86400000 THEN updated_at END
     FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
             $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[],
             $14::integer[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[],
-            $20::bigint[], $21::integer[])
+            $20::bigint[], $21::integer[], $22::bigint[])
         v (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-           sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments)";
+           sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments,
+           codes_until)";
 
 /// Locks performances that are given by their own id.
 const LOCK_ONE: [&str; 2] = locks!(
@@ -98,23 +101,23 @@ const LOCK_ONE: [&str; 2] = locks!(
     "performance_id",
     "performance_id, concert_id, starts_at, sections, sold, version, updated_at, \
      CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed, refund_policy, held, \
-     revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision"
+     revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, codes_until"
 );
 
 const UPDATE: [&str; 2] = updates!(
     "performances",
     "performance_id",
     "sold = v.sold, version = v.version, updated_at = v.updated_at, holds = v.holds, extensions = v.extensions, \
-     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, written_version = v.version, \
+     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, stated_version = v.version, \
      refund_policy = coalesce(v.refund_policy, performances.refund_policy), held = v.held, revenue = v.revenue, \
      refunded = v.refunded, opens_at = v.opens_at, closes_at = v.closes_at, max_seats = v.max_seats, \
-     cancelled_at = v.cancelled_at, open_payments = v.open_payments",
+     cancelled_at = v.cancelled_at, open_payments = v.open_payments, codes_until = v.codes_until",
     "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[], \
      $9::text[], $10::integer[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::integer[], \
-     $16::bigint[], $17::integer[]",
-    "$18",
+     $16::bigint[], $17::integer[], $18::bigint[]",
+    "$19",
     "performance_id, sold, version, updated_at, holds, extensions, closed, sale_closed, refund_policy, held, revenue, \
-     refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments"
+     refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, codes_until"
 );
 
 /// What holds and payments leave as it is. After [`UPDATE`], which finds the row at its address.
@@ -215,29 +218,34 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         for id in &keys.reservations {
             unit.rows.reservations.load(*id, None);
         }
-        for row in found {
-            if get::<Option<Uuid>>(row, 0)?.is_some() {
-                let reservation = read(row)?;
-                if lacks_extensions(row, 12)? {
-                    unit.rows.lacking.insert(reservation.id);
-                }
-                unit.rows.reservations.load(reservation.id, Some(reservation));
-            } else {
-                let seat = get::<Option<Uuid>>(row, 18)?.map(|_| read_seat(row, 18)).transpose()?;
-                if let Some(seat) = &seat
-                    && lacks_extensions(row, 22)?
-                {
-                    unit.rows.lacking.insert(seat.reservation);
-                }
-                let key = (PerformanceId::new(uuid(row, 16)?), small(row, 17)?);
-                if let Some(reason) = get::<Option<&str>>(row, 23)? {
-                    unit.rows.blocks.load(key, Some(reason.into()));
-                }
-                unit.rows.seats.load(key, seat);
-            }
-        }
-        Ok(())
+        take_whole(found, unit)
     });
+}
+
+/// Takes rows that are each a reservation or a seat.
+pub(super) fn take_whole(found: &[Row], unit: &mut Unit) -> Sql<()> {
+    for row in found {
+        if get::<Option<Uuid>>(row, 0)?.is_some() {
+            let reservation = read(row)?;
+            if lacks_extensions(row, 12)? {
+                unit.rows.lacking.insert(reservation.id);
+            }
+            unit.rows.reservations.load(reservation.id, Some(reservation));
+        } else {
+            let seat = get::<Option<Uuid>>(row, 18)?.map(|_| read_seat(row, 18)).transpose()?;
+            if let Some(seat) = &seat
+                && lacks_extensions(row, 22)?
+            {
+                unit.rows.lacking.insert(seat.reservation);
+            }
+            let key = (PerformanceId::new(uuid(row, 16)?), small(row, 17)?);
+            if let Some(reason) = get::<Option<&str>>(row, 23)? {
+                unit.rows.blocks.load(key, Some(reason.into()));
+            }
+            unit.rows.seats.load(key, seat);
+        }
+    }
+    Ok(())
 }
 
 /// Loads the held and paid reservations of all users that the commands name, directly or by a place.
@@ -305,6 +313,7 @@ fn schedule<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             int(performance.seats_per_user),
             performance.cancelled_at.map(Timestamp::as_millis),
             int(performance.open_payments),
+            performance.sale.codes_until.map(Timestamp::as_millis),
         ),
     );
 }
@@ -334,6 +343,7 @@ fn update<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresses: &'a mu
         int(performance.seats_per_user),
         performance.cancelled_at.map(Timestamp::as_millis),
         int(performance.open_payments),
+        performance.sale.codes_until.map(Timestamp::as_millis),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
 }

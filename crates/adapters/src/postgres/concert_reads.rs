@@ -17,25 +17,27 @@ use super::session::Session;
 use super::values::{Sql, get, instant, int, limit, number, params, small, user, uuid};
 
 const CONCERTS: &str =
-    "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats
-    FROM concerts";
+    "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats,
+        codes_until FROM concerts";
 
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision,
+        codes_until
     FROM performances";
 
 /// Performances of the given concerts, and the given performances, each by key.
 const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision,
+        codes_until
     FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
               CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
           UNION SELECT unnest($2::uuid[])) named
         CROSS JOIN LATERAL (SELECT * FROM performances own WHERE own.performance_id = named.performance_id OFFSET 0) p";
 
 const LISTED_CONCERTS: &str = "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version,
-        opens_at, closes_at, max_seats
+        opens_at, closes_at, max_seats, codes_until
     FROM concerts WHERE concert_id = ANY ($1)";
 
 const PERFORMANCE_REVISIONS: &str =

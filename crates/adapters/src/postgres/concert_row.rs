@@ -9,16 +9,18 @@ use super::values::{big, columns, int};
 
 const OPEN: &str =
     "INSERT INTO concerts (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at,
-        closes_at, max_seats)
+        closes_at, max_seats, codes_until)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::boolean[],
-        $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[])";
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::bigint[])";
 
 const CHANGE_CONCERTS: &str = "UPDATE concerts
     SET title = v.title, venue = v.venue, notice_ko = v.notice_ko, notice_en = v.notice_en, closed = v.closed,
-        version = v.version, opens_at = v.opens_at, closes_at = v.closes_at, max_seats = v.max_seats
+        version = v.version, opens_at = v.opens_at, closes_at = v.closes_at, max_seats = v.max_seats,
+        codes_until = v.codes_until
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::boolean[], $8::bigint[],
-            $9::bigint[], $10::bigint[], $11::integer[])
-        v (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats)
+            $9::bigint[], $10::bigint[], $11::integer[], $12::bigint[])
+        v (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats,
+           codes_until)
     WHERE concerts.concert_id = v.concert_id";
 
 pub(super) const WRITES: &[&str] = &[OPEN, CHANGE_CONCERTS];
@@ -44,6 +46,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
                 concert.sale.opens_at.map(Timestamp::as_millis),
                 concert.sale.closes_at.map(Timestamp::as_millis),
                 int(concert.seats_per_user),
+                concert.sale.codes_until.map(Timestamp::as_millis),
             ),
         );
     }

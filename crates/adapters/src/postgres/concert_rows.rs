@@ -20,7 +20,7 @@ macro_rules! kept_of {
 pub(super) use kept_of;
 
 /// Number of columns of a performance.
-pub(super) const PERFORMANCE_COLUMNS: usize = 22;
+pub(super) const PERFORMANCE_COLUMNS: usize = 23;
 
 /// A performance from its columns.
 pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
@@ -35,7 +35,7 @@ pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
         holds: get::<Option<i32>>(row, 7)?.map(|holds| u32::try_from(holds).unwrap_or(0)),
         extensions: number(row, 8)?,
         closed: get(row, 9)?,
-        sale: read_sale(row, 10, 15)?,
+        sale: read_sale(row, 10, 15, 22)?,
         refund_policy: policy(row, 11)?,
         held: small(row, 12)?,
         revenue: get(row, 13)?,

@@ -15,22 +15,26 @@ use super::PostgresUrl;
 use super::connection::Role;
 use super::error::DbError;
 use super::session::Session;
-use super::values::{Sql, instant, int, limit, params, seating, small, user, uuid};
+use super::values::{Sql, instant, int, limit, optional_instant, params, seating, small, user, uuid};
 
 /// Sold seats with their payments, in the order of seats. A seat that was refunded has no row, or a row of its next owner. The
 /// payment of each seat is looked up by key, also without statistics.
-const ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at
+const ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at, c.at
     FROM seats s CROSS JOIN LATERAL (SELECT user_id, payment_id, paid_at FROM payments own
         WHERE own.reservation_id = s.reservation_id OFFSET 0) p
+    LEFT JOIN LATERAL (SELECT at FROM check_ins WHERE check_ins.payment_id = p.payment_id AND check_ins.seat = s.seat
+        AND standing = 'COUNTS' OFFSET 0) c ON true
     WHERE s.performance_id = $1 AND s.sold AND s.seat > $2 ORDER BY s.seat LIMIT $3";
 
 /// As [`ATTENDEES`], for a whole list, which the planner joins as it likes.
-const ALL_ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at
+const ALL_ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at, c.at
     FROM seats s JOIN payments p ON p.reservation_id = s.reservation_id
+    LEFT JOIN check_ins c ON c.payment_id = p.payment_id AND c.seat = s.seat AND c.standing = 'COUNTS'
     WHERE s.performance_id = $1 AND s.sold ORDER BY s.seat";
 
 const ALL_APPLICANTS: &str =
-    "SELECT seat_number, user_id, applied_at FROM applications WHERE lecture_id = $1 ORDER BY seat_number";
+    "SELECT seat_number, user_id, applied_at FROM applications WHERE lecture_id = $1 AND seat_number > 0
+    ORDER BY seat_number";
 
 const SECTIONS: &str = "SELECT sections FROM performances WHERE performance_id = $1";
 
@@ -131,7 +135,7 @@ fn attendee(row: &Row, seating: &Seating) -> Sql<Attendee> {
         user: user(row, 1)?,
         payment: PaymentId::new(uuid(row, 2)?),
         paid_at: instant(row, 3)?,
-        checked_in_at: None,
+        checked_in_at: optional_instant(row, 4)?,
     })
 }
 

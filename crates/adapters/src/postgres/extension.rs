@@ -50,8 +50,8 @@ macro_rules! further_of_seat {
 pub(super) use further_of_seat;
 
 const CONCERTS: &str =
-    "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats
-    FROM concerts WHERE concert_id = ANY ($1)";
+    "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats,
+        codes_until FROM concerts WHERE concert_id = ANY ($1)";
 
 /// The dates of concerts. The subquery is run for each concert, by key.
 const DATES: &str =
@@ -194,7 +194,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     pipeline.write(WRITTEN, columns!(rows.rewritten.iter(), |(performance, number)| performance.uuid(), big(*number)));
 }
 
-/// A concert from eleven columns, the first of which is `from`.
+/// A concert from twelve columns, the first of which is `from`.
 pub(super) fn read_concert(row: &Row, from: usize) -> Sql<Concert> {
     Ok(Concert {
         id: ConcertId::new(uuid(row, from)?),
@@ -202,7 +202,7 @@ pub(super) fn read_concert(row: &Row, from: usize) -> Sql<Concert> {
         venue: text(row, from + 2)?,
         created_at: instant(row, from + 3)?,
         notice: read_notice(row, from + 4)?,
-        sale: read_sale(row, from + 6, from + 8)?,
+        sale: read_sale(row, from + 6, from + 8, from + 11)?,
         seats_per_user: small(row, from + 10)?,
         version: number(row, from + 7)?,
     })

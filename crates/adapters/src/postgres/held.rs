@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::error::DbError;
 use super::session::{Pipeline, Session};
-use super::values::{Param, Sql, big, columns, get, int, number, params, small, user, uuid};
+use super::values::{Param, Sql, big, columns, get, int, number, params, small, text, user, uuid};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const ROLLBACK: &str = "ROLLBACK";
@@ -115,6 +115,7 @@ const STAFF_DIRECTORY: &str = "WITH free AS MATERIALIZED
     SELECT singleton, xmax::text::bigint FROM staff_directory WHERE NOT EXISTS (SELECT FROM free)";
 
 const ACCOUNTS: &str = held_rows!("accounts", "user_id");
+const CODES: &str = held_pairs!("codes", "concert_id", "uuid", "code", "text");
 const LECTURES: &str = held_rows!("lectures", "lecture_id");
 const ROOMS: &str = held_rows!("rooms", "concert_id");
 const RESERVATIONS: &str = held_rows!("reservations", "reservation_id");
@@ -150,6 +151,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     STAFF_DIRECTORY,
     STAFF_SESSIONS,
     ACCOUNTS,
+    CODES,
     LECTURES,
     ROOMS,
     RESERVATIONS,
@@ -225,6 +227,10 @@ fn find_locked_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a W
         let users: Vec<&str> = keys.accounts.iter().map(UserId::as_str).collect();
         find_locked(pipeline, ACCOUNTS, params![users], |row| Ok(Lock::Account(user(row, 0)?)));
     }
+    let codes = columns!(keys.codes.keys(), |(concert, text)| concert.uuid(), &**text);
+    find_locked_pairs(pipeline, CODES, codes.filter(|_| !closed.contains(&Table::Codes)), |row| {
+        Ok(Lock::Code((ConcertId::new(uuid(row, 0)?), text(row, 1)?)))
+    });
     if !keys.lectures.is_empty() && !closed.contains(&Table::Lectures) {
         let ids: Vec<Uuid> = keys.lectures.keys().map(|id| id.uuid()).collect();
         find_locked(pipeline, LECTURES, params![ids], |row| Ok(Lock::Lecture(LectureId::new(uuid(row, 0)?))));

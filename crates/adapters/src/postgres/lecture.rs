@@ -13,16 +13,17 @@ use uuid::Uuid;
 use super::row_address::{self, RowAddresses, locks, updates};
 use super::session::Pipeline;
 use super::values::{
-    Sql, big, columns, get, instant, int, limit, number, optional_instant, optional_text, params, small, text, user,
-    uuid,
+    Sql, big, columns, get, instant, int, limit, number, optional_instant, optional_small, optional_text, params,
+    small, small_count, text, user, uuid,
 };
-use crate::stored::Word;
+use super::waiting_list::{self, position};
+use crate::stored::history_word;
 
 const LOCK: [&str; 2] = locks!(
     "lectures",
     "lecture_id",
     "lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at, closed, cancelled_at, \
-     cancel_reason, cancelled_applications, highest_capacity, changes, moved_at"
+     cancel_reason, cancelled_applications, highest_capacity, changes, moved_at, waitlisted"
 );
 
 /// The applications with the lowest seat numbers of lectures that are locked. The condition on the number, which each row meets,
@@ -36,8 +37,13 @@ const FREED: &str = "SELECT wanted.lecture_id, seat_number
     FROM unnest($1::uuid[], $2::bigint[]) wanted (lecture_id, many) CROSS JOIN LATERAL (
         SELECT seat_number FROM freed_seats WHERE lecture_id = wanted.lecture_id ORDER BY seat_number LIMIT many) free";
 
-const APPLICATIONS: &str = "SELECT lecture_id, user_id, seat_number, applied_at
-    FROM unnest($1::uuid[], $2::text[]) wanted (lecture_id, user_id) JOIN applications USING (lecture_id, user_id)";
+/// Places, and entries of waiting lists with their positions.
+const APPLICATIONS: &str = concat!(
+    "SELECT lecture_id, user_id, seat_number, applied_at, waiting_number, CASE WHEN waiting_number > 0 THEN ",
+    position!(),
+    " END FROM unnest($1::uuid[], $2::text[]) wanted (lecture_id, user_id)
+        JOIN applications own USING (lecture_id, user_id)"
+);
 
 const OPEN: &str = "INSERT INTO lectures
         (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at, closed,
@@ -50,21 +56,23 @@ const CHANGE: &str = "UPDATE lectures SET title = v.title, lecturer = v.lecturer
         capacity = v.capacity, enrolled = v.enrolled, seats_given = v.seats_given, version = v.version,
         updated_at = v.updated_at, opens_at = v.opens_at, closed = v.closed, cancelled_at = v.cancelled_at,
         cancel_reason = v.cancel_reason, cancelled_applications = v.cancelled_applications,
-        highest_capacity = v.highest_capacity, changes = v.changes, moved_at = v.moved_at
+        highest_capacity = v.highest_capacity, changes = v.changes, moved_at = v.moved_at, waitlisted = v.waitlisted,
+        written_version = v.version
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::integer[], $7::integer[],
         $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::bigint[], $13::text[], $14::integer[],
-        $15::integer[], $16::bigint[], $17::bigint[]) v (lecture_id, title, lecturer, starts_at, capacity, enrolled,
+        $15::integer[], $16::bigint[], $17::bigint[], $18::integer[]) v (lecture_id, title, lecturer, starts_at, capacity, enrolled,
         seats_given, version, updated_at, opens_at, closed, cancelled_at, cancel_reason, cancelled_applications,
-        highest_capacity, changes, moved_at)
+        highest_capacity, changes, moved_at, waitlisted)
     WHERE lectures.lecture_id = v.lecture_id";
 
 const UPDATE: [&str; 2] = updates!(
     "lectures",
     "lecture_id",
-    "enrolled = v.enrolled, seats_given = v.seats_given, version = v.version, updated_at = v.updated_at",
-    "$1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[]",
-    "$6",
-    "lecture_id, enrolled, seats_given, version, updated_at"
+    "enrolled = v.enrolled, seats_given = v.seats_given, version = v.version, updated_at = v.updated_at, \
+     waitlisted = v.waitlisted, written_version = v.version",
+    "$1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::integer[]",
+    "$7",
+    "lecture_id, enrolled, seats_given, version, updated_at, waitlisted"
 );
 
 const TAKE_FREED: &str = "DELETE FROM freed_seats USING unnest($1::uuid[], $2::integer[]) v (lecture_id, seat_number)
@@ -75,12 +83,13 @@ const FREE: &str = "INSERT INTO freed_seats (lecture_id, seat_number) SELECT * F
 const WITHDRAW: &str = "DELETE FROM applications USING unnest($1::uuid[], $2::text[]) v (lecture_id, user_id)
     WHERE applications.lecture_id = v.lecture_id AND applications.user_id = v.user_id";
 
-const APPLY: &str = "INSERT INTO applications (lecture_id, user_id, seat_number, applied_at)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[])";
+const APPLY: &str = "INSERT INTO applications (lecture_id, user_id, seat_number, applied_at, waiting_number)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::bigint[])";
 
 const RECORD: &str = "INSERT INTO lecture_history
-        (lecture_id, version, line_id, user_id, type, seat_number, created_at)
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::integer[], $7::bigint[])";
+        (lecture_id, version, line_id, user_id, type, seat_number, created_at, position)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::integer[], $7::bigint[],
+        $8::integer[])";
 
 pub(super) const WRITES: &[&str] = &[
     LOCK[0],
@@ -114,7 +123,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, addres
         }
         for row in found {
             let lecture = read(row)?;
-            addresses.note_locked(lecture.id, row, 17)?;
+            addresses.note_locked(lecture.id, row, 18)?;
             unit.rows.lectures.load(lecture.id, Some(lecture));
         }
         Ok(())
@@ -154,10 +163,21 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         pipeline.query(APPLICATIONS, wanted, |found, unit| {
             for key in &keys.applications {
                 unit.rows.applications.load(key.clone(), None);
+                unit.rows.waiting.load(key.clone(), None);
             }
             for row in found {
-                let application = Application { seat_number: small(row, 2)?, applied_at: instant(row, 3)? };
-                unit.rows.applications.load((LectureId::new(uuid(row, 0)?), user(row, 1)?), Some(application));
+                let key = (LectureId::new(uuid(row, 0)?), user(row, 1)?);
+                match optional_small(row, 2)? {
+                    Some(seat_number) => {
+                        let application = Application { seat_number, applied_at: instant(row, 3)? };
+                        unit.rows.applications.load(key, Some(application));
+                    }
+                    None => {
+                        let (lecture, user) = key.clone();
+                        unit.rows.waiting_lists.load_position(lecture, user, small_count(row, 5)?);
+                        unit.rows.waiting.load(key, Some(waiting_list::entry(row, 4, 3)?));
+                    }
+                }
             }
             Ok(())
         });
@@ -194,24 +214,14 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresse
         int(lecture.seats_given),
         big(lecture.version),
         lecture.updated_at.as_millis(),
+        int(lecture.waitlisted),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
     let freed = |wanted| rows.freed_seats.changed().filter(move |(_, _, free)| *free == wanted);
     pipeline.write(TAKE_FREED, columns!(freed(false), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
     pipeline.write(FREE, columns!(freed(true), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
-    // Seat numbers are unique per lecture: delete applications first, so that a freed number can be inserted again.
-    pipeline.write(WITHDRAW, columns!(rows.applications.outdated(), |(lecture, user)| lecture.uuid(), user.as_str()));
-    let placed = rows.applications.changed().filter_map(|(key, application)| Some((key, application?)));
-    pipeline.write(
-        APPLY,
-        columns!(
-            placed,
-            |((lecture, user), application)| lecture.uuid(),
-            user.as_str(),
-            int(application.seat_number),
-            application.applied_at.as_millis()
-        ),
-    );
+    save_applications(pipeline, rows);
+    waiting_list::save(pipeline, rows);
     pipeline.write(
         RECORD,
         columns!(
@@ -220,9 +230,32 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresse
             big(line.version),
             line.id.uuid(),
             line.user.as_str(),
-            line.kind.word(),
-            int(line.seat_number),
+            history_word(line.kind),
+            line.kind.seat_number().map(int),
             line.created_at.as_millis(),
+            line.kind.position().map(int),
+        ),
+    );
+}
+
+/// Places, and entries of waiting lists.
+fn save_applications<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    // Seat numbers are unique per lecture: delete applications first, so that a freed number can be inserted again.
+    let ended = rows.applications.outdated().chain(rows.waiting.outdated());
+    pipeline.write(WITHDRAW, columns!(ended, |(lecture, user)| lecture.uuid(), user.as_str()));
+    let placed = rows.applications.changed().filter_map(|(key, application)| Some((key, application?)));
+    let placed = placed.map(|(key, place)| (key, Some(int(place.seat_number)), place.applied_at, None));
+    let waiting = rows.waiting.changed().filter_map(|(key, waiting)| Some((key, waiting?)));
+    let waiting = waiting.map(|(key, entry)| (key, None, entry.applied_at, Some(big(entry.number))));
+    pipeline.write(
+        APPLY,
+        columns!(
+            placed.chain(waiting),
+            |((lecture, user), seat_number, applied_at, number)| lecture.uuid(),
+            user.as_str(),
+            *seat_number,
+            applied_at.as_millis(),
+            *number
         ),
     );
 }
@@ -251,6 +284,7 @@ fn save_changed<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             int(lecture.highest_capacity),
             big(lecture.changes),
             lecture.moved_at.map(Timestamp::as_millis),
+            int(lecture.waitlisted),
         ),
     );
 }
@@ -267,6 +301,7 @@ pub(super) fn read(row: &Row) -> Sql<Lecture> {
         starts_at: instant(row, 3)?,
         capacity: small(row, 4)?,
         enrolled: small(row, 5)?,
+        waitlisted: small(row, 17)?,
         seats_given: small(row, 6)?,
         version: number(row, 7)?,
         updated_at: instant(row, 8)?,

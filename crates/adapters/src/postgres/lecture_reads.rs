@@ -7,15 +7,18 @@ use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::error::DbError;
 use super::lecture::{applicant, read};
 use super::session::Session;
-use super::values::{Sql, big, instant, limit, number, params, small, text, user, uuid, word};
+use super::values::{Sql, big, get, instant, limit, number, optional_small, params, text, user, uuid};
+use super::waiting_list::position;
+use crate::stored::history_kind;
 
 const LIST: &str =
     "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at,
-        closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
+        closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at, waitlisted
     FROM lectures WHERE starts_at >= $1 AND starts_at < $2 AND (starts_at, lecture_id) > ($3, $4)
-        AND ($5::bigint IS NULL OR (enrolled < capacity AND starts_at > $5 AND NOT closed AND cancelled_at IS NULL
+        AND ($5::bigint IS NULL OR (enrolled < capacity AND waitlisted = 0 AND starts_at > $5 AND NOT closed AND cancelled_at IS NULL
             AND (opens_at IS NULL OR opens_at <= $5)))
     ORDER BY starts_at, lecture_id LIMIT $6";
 
@@ -23,33 +26,36 @@ const LIST: &str =
 /// the planner expects few rows and reads an index, also without statistics.
 const CHANGED: &str =
     "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at,
-        opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
+        opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at, waitlisted
     FROM lectures WHERE starts_at BETWEEN $1 AND 9223372036854775807 AND updated_at >= $2
     UNION ALL
     SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at,
-        opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
+        opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at, waitlisted
     FROM lectures WHERE moved_at BETWEEN $2 AND 9223372036854775807 AND starts_at < $1";
 
 const ONE: &str =
     "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at,
-        closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
+        closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at, waitlisted
     FROM lectures WHERE lecture_id = $1";
 
 const APPLICANTS: &str = "SELECT user_id, seat_number, applied_at FROM applications
     WHERE lecture_id = $1 AND seat_number > $2 ORDER BY seat_number LIMIT $3";
 
 /// Every cancelled lecture is within the range, which selects the index of these lectures as in [`CHANGED`].
-const TO_EMPTY: &str =
-    "SELECT lecture_id FROM lectures WHERE cancelled_at BETWEEN $1 AND 9223372036854775807 AND enrolled > 0
+const TO_EMPTY: &str = "SELECT lecture_id FROM lectures WHERE cancelled_at BETWEEN $1 AND 9223372036854775807
+        AND (enrolled > 0 OR waitlisted > 0)
     ORDER BY cancelled_at, lecture_id";
 
-const APPLIED: &str = "SELECT lecture_id, title, starts_at, applied_at
-    FROM applications JOIN lectures USING (lecture_id)
-    WHERE user_id = $1 AND ($2::uuid IS NULL OR lecture_id = $2) ORDER BY starts_at, lecture_id";
+const APPLIED: &str = concat!(
+    "SELECT lecture_id, title, starts_at, applied_at, CASE WHEN waiting_number > 0 THEN ",
+    position!(),
+    " END FROM applications own JOIN lectures USING (lecture_id)
+    WHERE user_id = $1 AND ($2::uuid IS NULL OR lecture_id = $2) ORDER BY starts_at, lecture_id"
+);
 
 const EXISTS: &str = "SELECT 1 FROM lectures WHERE lecture_id = $1";
 
-const HISTORY: &str = "SELECT lecture_id, version, line_id, user_id, type, seat_number, created_at
+const HISTORY: &str = "SELECT lecture_id, version, line_id, user_id, type, seat_number, created_at, position
     FROM lecture_history WHERE lecture_id = $1 AND version > $2 ORDER BY version LIMIT $3";
 
 #[cfg(test)]
@@ -106,6 +112,7 @@ pub(super) async fn applications(
             title: text(row, 1)?,
             starts_at: instant(row, 2)?,
             applied_at: instant(row, 3)?,
+            position: get::<Option<i64>>(row, 4)?.and_then(|position| u32::try_from(position).ok()),
         })
     };
     found.iter().map(applied).collect()
@@ -126,8 +133,8 @@ pub(super) fn history_line(row: &Row) -> Sql<HistoryLine> {
         version: number(row, 1)?,
         id: EventId::new(uuid(row, 2)?),
         user: user(row, 3)?,
-        kind: word(row, 4)?,
-        seat_number: small(row, 5)?,
+        kind: history_kind(get(row, 4)?, optional_small(row, 5)?, optional_small(row, 7)?)
+            .ok_or(DbError::Broken("what is no line of history"))?,
         created_at: instant(row, 6)?,
     })
 }

@@ -8,6 +8,7 @@ mod audit;
 mod cancellation;
 mod charge;
 mod clock;
+mod code;
 mod concert;
 mod concert_reads;
 mod concert_row;
@@ -15,12 +16,14 @@ mod concert_rows;
 mod connection;
 pub(crate) mod copy;
 mod dead_letters;
+mod draw;
 mod error;
 mod event;
 mod export;
 mod extension;
 mod figures;
 mod fitness;
+mod hall;
 mod held;
 mod idempotency;
 mod identity;
@@ -45,9 +48,12 @@ mod staff;
 mod staff_session;
 #[cfg(test)]
 mod tests;
+mod ticket;
+mod ticket_reads;
 mod tls;
 mod url;
 mod values;
+mod waiting_list;
 mod waiting_room;
 mod wallet;
 mod writer;
@@ -333,6 +339,11 @@ impl Store for PostgresStore {
         client.execute(insert, &[&name, &offered]).await.map_err(DbError::from)?;
         let select = "SELECT value FROM secrets WHERE name = $1";
         Ok(client.query_one(select, &[&name]).await.map_err(DbError::from)?.get(0))
+    }
+
+    async fn note_ticket_keys(&self, keys: &[[u8; 32]], at: Timestamp) -> Result<(), StoreError> {
+        let (client, _driver) = self.shared.url.connect(Role::Tool).await?;
+        Ok(ticket_reads::note_keys(&client, keys, at).await?)
     }
 
     /// Does nothing: each connection is closed by its owner.

@@ -45,7 +45,8 @@ macro_rules! changed {
 const ROOMS: &str = concat!(
     "SELECT changed.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
         active, admissions, changed.version, updated_at, blocks, changed.closed, changed.extensions, changed.opens_at,
-        changed.closes_at, admitted, notice_ko, notice_en, concerts.version FROM ",
+        changed.closes_at, admitted, early_from, opened_at, draw_at, list, changed.codes_until, notice_ko, notice_en,
+        concerts.version FROM ",
     changed!(),
     " JOIN concerts ON concerts.concert_id = changed.concert_id"
 );
@@ -288,9 +289,16 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
         "onsale.performance.changed.v1" => {
             SeatsBecame::Unchanged { closed: data["closed"].as_bool().ok_or_else(broken)? }
         }
+        "onsale.ticket.voided.v1" | "onsale.ticket.checked-in.v1" | "onsale.ticket.check-in-undone.v1" => {
+            SeatsBecame::Untouched
+        }
         _ => return Err(broken()),
     };
-    if matches!(became, SeatsBecame::Extended(..) | SeatsBecame::Cancelled | SeatsBecame::Unchanged { .. }) {
+    let names_no_seats = matches!(
+        became,
+        SeatsBecame::Extended(..) | SeatsBecame::Cancelled | SeatsBecame::Untouched | SeatsBecame::Unchanged { .. }
+    );
+    if names_no_seats {
         return Ok(SeatsNews { version: number(row, 0)?, seats: Vec::new(), became });
     }
     let seats = data["seats"].as_array().ok_or_else(broken)?;

@@ -7,18 +7,20 @@ use tokio_postgres::Row;
 use super::error::DbError;
 use super::values::{Sql, get, instant, number, optional_instant, small};
 use crate::stored::{blocks_from_bytes, window_from_bytes};
+use crate::stored_draw::list_from_bytes;
 
-/// The hours of a sale: from the column `closed`, and two columns from `opens` on.
-pub(super) fn read_sale(row: &Row, closed: usize, opens: usize) -> Sql<Sale> {
+/// The hours of a sale: from the column `closed`, two columns from `opens` on, and the column `codes`.
+pub(super) fn read_sale(row: &Row, closed: usize, opens: usize, codes: usize) -> Sql<Sale> {
     Ok(Sale {
         closed: get(row, closed)?,
         opens_at: optional_instant(row, opens)?,
         closes_at: optional_instant(row, opens + 1)?,
+        codes_until: optional_instant(row, codes)?,
     })
 }
 
 /// The number of columns of a room.
-pub(super) const ROOM_COLUMNS: usize = 19;
+pub(super) const ROOM_COLUMNS: usize = 24;
 
 pub(super) fn read_room(row: &Row) -> Sql<Room> {
     Ok(Room {
@@ -28,8 +30,14 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
             active_seconds: small(row, 3)?,
             claim_seconds: small(row, 4)?,
             paused: get(row, 5)?,
-            sale: read_sale(row, 14, 16)?,
+            sale: read_sale(row, 14, 16, 23)?,
+            early_from: optional_instant(row, 19)?,
+            draw_at: optional_instant(row, 21)?,
         },
+        opened_at: optional_instant(row, 20)?,
+        list: get::<Option<&[u8]>>(row, 22)?
+            .map(|bytes| list_from_bytes(bytes).ok_or(DbError::Broken("a list of a wrong length")))
+            .transpose()?,
         issued: number(row, 6)?,
         served: number(row, 7)?,
         given_up: number(row, 8)?,

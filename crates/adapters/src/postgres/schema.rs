@@ -5,11 +5,11 @@ use tokio_postgres::error::SqlState;
 
 use super::OpenError;
 use super::error::DbError;
-use super::positions;
+use super::{positions, ticket_reads};
 
 /// Step n brings a database from version n - 1 to n. A released step never changes. Old instances keep working next to most
 /// steps. `docs/guide/upgrades.md` names those before which all instances must stop.
-pub(super) const STEPS: [&str; 16] = [
+pub(super) const STEPS: [&str; 17] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -25,11 +25,15 @@ pub(super) const STEPS: [&str; 16] = [
     include_str!("migrations/0013_charges.sql"),
     include_str!("migrations/0014_refunds.sql"),
     include_str!("migrations/0015_organisers.sql"),
-    include_str!("migrations/0016_buyers.sql"),
+    include_str!("migrations/0016_revised_performances.sql"),
+    include_str!("migrations/0017_buyers.sql"),
 ];
 
 /// The version that introduced `event_positions`.
 const POSITIONS: usize = 6;
+
+/// The version that introduced tickets.
+const TICKETS: usize = 17;
 
 /// The advisory lock that serializes migrations of instances that start together: "onsale" in ASCII.
 pub(super) const LOCK: i64 = 0x6f6e_7361_6c65;
@@ -78,6 +82,9 @@ async fn step(client: &mut Client) -> Result<bool, OpenError> {
     // Versions before did not compare positions, so events may be misplaced after a restore. Does nothing on an empty log.
     if version + 1 == POSITIONS {
         positions::repair(transaction.client()).await?;
+    }
+    if version + 1 == TICKETS {
+        ticket_reads::fill(transaction.client()).await?;
     }
     transaction.commit().await.map_err(DbError::from)?;
     Ok(true)

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     ChangedLectures,
     Lecture,
     Applicants,
+    WaitingUsers,
+    LecturesToPromote,
     LecturesToEmpty,
     Applications,
     LectureHistory,
@@ -38,6 +40,8 @@ pub(super) enum Kind {
     PaymentsOf,
     Refunds,
     Cancellations,
+    Codes,
+    Draws,
     RefundsOf,
     PlacesOf,
     LapsedHolds,
@@ -49,9 +53,11 @@ pub(super) enum Kind {
     AdminLog,
     Attendees,
     Figures,
+    Tickets,
+    CheckIns,
 }
 
-const KINDS: usize = Kind::Figures as usize + 1;
+const KINDS: usize = Kind::CheckIns as usize + 1;
 
 /// The kinds that are slow now, and the number of slow queries.
 #[derive(Debug)]

@@ -68,6 +68,17 @@ pub(super) fn small(row: &Row, column: usize) -> Sql<u32> {
     u32::try_from(get::<i32>(row, column)?).map_err(|_| DbError::Broken("a number below 0"))
 }
 
+/// An `integer` that is never negative, or null.
+pub(super) fn optional_small(row: &Row, column: usize) -> Sql<Option<u32>> {
+    let found = get::<Option<i32>>(row, column)?.map(u32::try_from).transpose();
+    found.map_err(|_| DbError::Broken("a number below 0"))
+}
+
+/// The number of some rows.
+pub(super) fn small_count(row: &Row, column: usize) -> Sql<u32> {
+    u32::try_from(get::<i64>(row, column)?).map_err(|_| DbError::Broken("a number of rows that is out of range"))
+}
+
 pub(super) fn user(row: &Row, column: usize) -> Sql<UserId> {
     UserId::parse(get(row, column)?).ok_or(DbError::Broken("what is not a user id"))
 }

@@ -18,6 +18,7 @@ use super::values::{
     Param, Sql, big, columns, get, instant, int, limit, number, optional_instant, params, user, uuid, word,
 };
 use crate::stored::{Word, blocks_to_bytes, window_to_bytes};
+use crate::stored_draw::list_to_bytes;
 
 /// `OFFSET 0` forces a lookup by key. On a table that was never analyzed, the planner chose a join that read all places in line for
 /// every batch.
@@ -235,6 +236,11 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresse
             room.settings.sale.opens_at.map(Timestamp::as_millis),
             room.settings.sale.closes_at.map(Timestamp::as_millis),
             big(room.admitted),
+            room.settings.early_from.map(Timestamp::as_millis),
+            room.opened_at.map(Timestamp::as_millis),
+            room.settings.draw_at.map(Timestamp::as_millis),
+            room.list.as_ref().map(list_to_bytes),
+            room.settings.sale.codes_until.map(Timestamp::as_millis),
         )
     };
     // The room's own row first: places and turns of this unit carry its new version, which other instances read by.

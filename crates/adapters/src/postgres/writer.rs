@@ -15,9 +15,10 @@ use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
-    Shared, cancellation, charge, concert, concert_row, event, extension, held, idempotency, identity, lecture,
-    payment, positions, refund, staff, staff_session, waiting_room, wallet,
+    Shared, cancellation, charge, code, concert, concert_row, draw, event, extension, hall, held, idempotency,
+    identity, lecture, payment, positions, refund, staff, staff_session, ticket, waiting_list, waiting_room, wallet,
 };
+use crate::open_seats::OpenSeats;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const ROLLBACK: &str = "ROLLBACK";
@@ -47,14 +48,19 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     staff_session::WRITES,
     charge::WRITES,
     wallet::WRITES,
+    code::WRITES,
     lecture::WRITES,
+    waiting_list::WRITES,
     waiting_room::WRITES,
     concert_row::WRITES,
     concert::WRITES,
     extension::WRITES,
+    hall::WRITES,
     payment::WRITES,
     refund::WRITES,
     cancellation::WRITES,
+    ticket::WRITES,
+    draw::WRITES,
     event::WRITES,
 ];
 
@@ -81,6 +87,8 @@ pub(super) struct PostgresWriter {
     known: HashSet<UserId>,
     newcomers: wallet::Newcomers,
     addresses: ParentAddresses,
+    /// Which rows of seats a choice of seats reads first.
+    open_seats: OpenSeats,
     /// The id of the current transaction, by which its outcome can be queried.
     transaction: String,
 }
@@ -93,6 +101,7 @@ impl PostgresWriter {
             known: HashSet::new(),
             newcomers: wallet::Newcomers::default(),
             addresses: ParentAddresses::default(),
+            open_seats: OpenSeats::default(),
             transaction: String::new(),
         }
     }
@@ -130,7 +139,12 @@ impl PostgresWriter {
         let asked = Instant::now();
         // Locked rows of the unit before may have moved since it ended.
         self.addresses.begin();
-        let lane = Lane { known: &self.known, newcomers: &mut self.newcomers, addresses: &mut self.addresses };
+        let lane = Lane {
+            known: &self.known,
+            newcomers: &mut self.newcomers,
+            addresses: &mut self.addresses,
+            open_seats: &mut self.open_seats,
+        };
         let loaded = load(&connected.session, wanted, lane, &mut transaction, &mut unit).await;
         match loaded {
             Ok(()) => {
@@ -242,6 +256,7 @@ struct Lane<'a> {
     known: &'a HashSet<UserId>,
     newcomers: &'a mut wallet::Newcomers,
     addresses: &'a mut ParentAddresses,
+    open_seats: &'a mut OpenSeats,
 }
 
 /// Locks parents in one fixed order, then reads everything else, then the clock: one round trip. READ COMMITTED gives each
@@ -253,7 +268,7 @@ async fn load(
     transaction: &mut String,
     unit: &mut Unit,
 ) -> Sql<()> {
-    let Lane { known, newcomers, addresses } = lane;
+    let Lane { known, newcomers, addresses, open_seats } = lane;
     let keys = &wanted.keys;
     let is_unknown = |user: &&UserId| !newcomers.are_rare() && !known.contains(*user);
     let unknown = keys.accounts.iter().filter(is_unknown).map(UserId::as_str).collect();
@@ -263,11 +278,12 @@ async fn load(
         pipeline.execute(PATIENTLY, Vec::new());
     }
     let room = addresses.rooms.hint(keys.rooms.iter());
-    // The one order of locks: keys of staff, their sessions, wallets, lectures, rooms, performances, each by ascending
+    // The one order of locks: keys of staff, their sessions, wallets, presale codes, lectures, rooms, performances, each by ascending
     // key. Every instance and version takes them in this order; two that did not would deadlock.
     staff::lock(&mut pipeline, keys);
     staff_session::lock(&mut pipeline, keys);
     wallet::lock(&mut pipeline, keys, unknown, newcomers, &mut addresses.accounts);
+    code::lock(&mut pipeline, keys);
     lecture::lock(&mut pipeline, keys, &mut addresses.lectures);
     waiting_room::lock(&mut pipeline, keys, &mut addresses.rooms);
     concert::lock(&mut pipeline, keys, &mut addresses.performances);
@@ -276,11 +292,16 @@ async fn load(
     idempotency::load(&mut pipeline, &wanted.answers);
     idempotency::count(&mut pipeline, wanted);
     charge::load(&mut pipeline, keys);
+    waiting_list::load(&mut pipeline, keys);
     lecture::load(&mut pipeline, keys);
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);
+    code::load(&mut pipeline, keys);
+    hall::load(&mut pipeline, keys, open_seats);
     payment::load(&mut pipeline, keys);
     cancellation::load(&mut pipeline, keys);
+    ticket::load(&mut pipeline, keys);
+    draw::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
     pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
@@ -301,11 +322,15 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     lecture::save(pipeline, rows, &mut addresses.lectures);
     concert_row::save(pipeline, rows);
     waiting_room::save(pipeline, unit, &mut addresses.rooms);
+    draw::save(pipeline, rows);
     // Before the seats: the database refuses to free a sold seat without its refund.
     refund::save(pipeline, rows);
     concert::save(pipeline, rows, &mut addresses.performances);
+    code::save(pipeline, rows);
+    hall::save(pipeline, rows);
     payment::save(pipeline, rows);
     cancellation::save(pipeline, rows);
+    ticket::save(pipeline, rows);
     event::save(pipeline, unit);
     idempotency::save(pipeline, unit);
 }

@@ -69,7 +69,7 @@ pub(super) fn load_open(db: &Connection, concert: ConcertId, user: &UserId, rows
 }
 
 /// Loads a reservation with its performance and its seats.
-fn load_whole(db: &Connection, id: ReservationId, rows: &mut Rows) -> Sql<()> {
+pub(super) fn load_whole(db: &Connection, id: ReservationId, rows: &mut Rows) -> Sql<()> {
     if !rows.reservations.is_loaded(&id) {
         let found = db
             .prepare_cached(&format!("SELECT {RESERVATION} FROM reservations WHERE reservation_id = ?1"))?
@@ -151,7 +151,8 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
     let update =
         "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4, holds = ?5, extensions = ?6, closed = ?7,
             sale_closed = ?8, refund_policy = coalesce(?9, refund_policy), held = ?10, revenue = ?11, refunded = ?12,
-            opens_at = ?13, closes_at = ?14, max_seats = ?15, cancelled_at = ?16, open_payments = ?17
+            opens_at = ?13, closes_at = ?14, max_seats = ?15, cancelled_at = ?16, open_payments = ?17,
+            codes_until = ?18
          WHERE performance_id = ?1";
     let updated = db.prepare_cached(update)?.execute(params![
         id.uuid().as_bytes(),
@@ -171,6 +172,7 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
         seats_per_user,
         performance.cancelled_at.map(Timestamp::as_millis),
         performance.open_payments,
+        sale.codes_until.map(Timestamp::as_millis),
     ])?;
     // No row was updated, so the performance is new.
     if updated == 0 {
@@ -178,9 +180,9 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
             "INSERT INTO performances
                (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions,
                 closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats,
-                cancelled_at, open_payments)
+                cancelled_at, open_payments, codes_until)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-                ?20, ?21)",
+                ?20, ?21, ?22)",
         )?
         .execute(params![
             id.uuid().as_bytes(),
@@ -204,6 +206,7 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
             seats_per_user,
             performance.cancelled_at.map(Timestamp::as_millis),
             performance.open_payments,
+            sale.codes_until.map(Timestamp::as_millis),
         ])?;
     }
     Ok(())
@@ -240,7 +243,7 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
 
 const PERFORMANCE: &str = "performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds, extensions, \
                            closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, \
-                           cancelled_at, open_payments, blocked, revision";
+                           cancelled_at, open_payments, blocked, revision, codes_until";
 
 fn read_performance(row: &Row<'_>) -> Sql<Performance> {
     Ok(Performance {
@@ -258,6 +261,7 @@ fn read_performance(row: &Row<'_>) -> Sql<Performance> {
             closed: row.get(10)?,
             opens_at: optional_instant(row, 15)?,
             closes_at: optional_instant(row, 16)?,
+            codes_until: optional_instant(row, 22)?,
         },
         refund_policy: policy(row, 11)?,
         held: row.get(12)?,

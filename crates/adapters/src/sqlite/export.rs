@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::SendTimeoutError;
 
 use super::connection::{Role, open, unavailable};
-use super::values::{Sql, broken, instant, seating, user, uuid};
+use super::values::{Sql, broken, instant, optional_instant, seating, user, uuid};
 use super::{Shared, Slot};
 
 /// Maximum number of exports at a time. A further one waits.
@@ -26,12 +26,14 @@ const EXPORTS: usize = 2;
 const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// Sold seats with their payments, in the order of seats. A seat that was refunded has no row, or a row of its next owner.
-const ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at
+const ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at, c.at
     FROM seats s JOIN payments p ON p.reservation_id = s.reservation_id
+    LEFT JOIN check_ins c ON c.payment_id = p.payment_id AND c.seat = s.seat AND c.standing = 'COUNTS'
     WHERE s.performance_id = ?1 AND s.sold = 1 AND s.seat > ?2 ORDER BY s.seat LIMIT ?3";
 
 const APPLICANTS: &str =
-    "SELECT seat_number, user_id, applied_at FROM applications WHERE lecture_id = ?1 ORDER BY seat_number";
+    "SELECT seat_number, user_id, applied_at FROM applications WHERE lecture_id = ?1 AND seat_number > 0
+     ORDER BY seat_number";
 
 /// Reads whole lists over connections of its own, so that other reads never wait for them.
 #[derive(Debug)]
@@ -167,7 +169,7 @@ fn attendee(row: &Row<'_>, seating: &Seating) -> Sql<Attendee> {
         user: user(row, 1)?,
         payment: PaymentId::new(uuid(row, 2)?),
         paid_at: instant(row, 3)?,
-        checked_in_at: None,
+        checked_in_at: optional_instant(row, 4)?,
     })
 }
 

@@ -8,16 +8,19 @@ mod audit;
 mod cancellation;
 mod charge;
 mod checkpoint;
+mod code;
 mod concert;
 mod concert_row;
 mod connection;
 pub(crate) mod copy;
 mod dead_letters;
+mod draw;
 mod event;
 mod export;
 mod extension;
 mod figures;
 mod growth;
+mod hall;
 mod idempotency;
 mod lecture;
 mod lock;
@@ -32,7 +35,10 @@ mod schema;
 mod seat;
 mod staff;
 mod staff_session;
+mod ticket;
+mod ticket_reads;
 mod values;
+mod waiting_list;
 mod waiting_room;
 mod wallet;
 mod writer;
@@ -370,6 +376,11 @@ impl Store for SqliteStore {
         db.execute("INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![name, offered])
             .map_err(unavailable)?;
         db.query_row("SELECT value FROM secrets WHERE name = ?1", [name], |row| row.get(0)).map_err(unavailable)
+    }
+
+    async fn note_ticket_keys(&self, keys: &[[u8; 32]], at: Timestamp) -> Result<(), StoreError> {
+        let db = open(&self.shared.path, Role::Writer)?;
+        ticket_reads::note_keys(&db, keys, at).map_err(unavailable)
     }
 
     async fn close(&self) {

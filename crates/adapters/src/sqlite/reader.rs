@@ -10,15 +10,16 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
     AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
-    Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
+    Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat, WaitingUser,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
-use onsale_domain::concert::{Concert, Performance, Reservation};
+use onsale_domain::concert::{Concert, Layout, Performance, Reservation};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
 };
 use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::{Code, CodeKey, Standing};
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
@@ -31,8 +32,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, cancellation, concert, concert_row, event, export, extension, figures, idempotency, lecture, payment,
-    refund, reservation, seat, staff, staff_session, waiting_room, wallet, writer,
+    Shared, Slot, cancellation, code, concert, concert_row, event, export, extension, figures, hall, idempotency,
+    lecture, payment, refund, reservation, seat, staff, staff_session, waiting_list, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -80,7 +81,7 @@ impl ReaderPool {
     ///
     /// # Errors
     /// `Unavailable` if 4,096 reads wait, after [`ReaderPool::stop`], or if the file cannot be read.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Sql<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -174,6 +175,14 @@ impl Reader for ReaderPool {
         self.read(move |db| lecture::applicants(db, lecture, page)).await
     }
 
+    async fn waiting_users(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<WaitingUser>, StoreError> {
+        self.read(move |db| waiting_list::waiting(db, lecture, page)).await
+    }
+
+    async fn lectures_to_promote(&self, at: Timestamp) -> Result<Vec<LectureId>, StoreError> {
+        self.read(move |db| waiting_list::to_promote(db, at)).await
+    }
+
     async fn lectures_to_empty(&self, since: Timestamp) -> Result<Vec<LectureId>, StoreError> {
         self.read(move |db| lecture::to_empty(db, since)).await
     }
@@ -201,6 +210,11 @@ impl Reader for ReaderPool {
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
         self.read(concert::performances).await
+    }
+
+    async fn layouts(&self, of: Option<&[PerformanceId]>) -> Result<Vec<(PerformanceId, Arc<Layout>)>, StoreError> {
+        let of = of.map(<[PerformanceId]>::to_vec);
+        self.read(move |db| hall::layouts(db, of.as_deref())).await
     }
 
     async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {
@@ -240,6 +254,15 @@ impl Reader for ReaderPool {
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
         let user = user.clone();
         self.read(move |db| payment::payments_of(db, &user, page)).await
+    }
+
+    async fn code(&self, key: &CodeKey, user: &UserId) -> Result<Option<Standing>, StoreError> {
+        let (key, user) = (key.clone(), user.clone());
+        self.read(move |db| code::standing(db, &key, &user)).await
+    }
+
+    async fn codes(&self, concert: ConcertId, page: Page<Arc<str>>) -> Result<Vec<(Code, u64)>, StoreError> {
+        self.read(move |db| code::list(db, concert, &page)).await
     }
 
     async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError> {

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-use super::OpenError;
+use super::{OpenError, ticket_reads};
 
 /// Step n brings a file from version n to n + 1. A released step never changes.
-const STEPS: [&str; 16] = [
+const STEPS: [&str; 17] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -25,12 +25,16 @@ const STEPS: [&str; 16] = [
     include_str!("migrations/0013_charges.sql"),
     include_str!("migrations/0014_refunds.sql"),
     include_str!("migrations/0015_organisers.sql"),
-    include_str!("migrations/0016_buyers.sql"),
+    include_str!("migrations/0016_revised_performances.sql"),
+    include_str!("migrations/0017_buyers.sql"),
 ];
 
 /// Steps that make a table again, with foreign keys off. After them each row must still have the rows that it refers to. The check
 /// reads all tables with foreign keys.
-const REBUILDS: [usize; 2] = [14, 15];
+const REBUILDS: [usize; 3] = [14, 15, 17];
+
+/// The step after which the tickets of earlier refunds are made void.
+const TICKETS: usize = 17;
 
 /// Marks a file as onsale's: "onsa" in ASCII.
 const APPLICATION_ID: i64 = 0x6f6e_7361;
@@ -112,6 +116,9 @@ fn run(db: &mut Connection, steps: usize) -> Result<(), OpenError> {
         // The step and its version in one transaction: a crash leaves a file with neither or both.
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
+        if number + 1 == TICKETS {
+            ticket_reads::fill(&transaction)?;
+        }
         if REBUILDS.contains(&(number + 1)) {
             refuse_orphans(&transaction)?;
         }
@@ -194,6 +201,29 @@ mod tests {
 
     fn text(db: &Connection, sql: &str) -> String {
         db.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn places_and_histories_of_lectures_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = of_version(&folder.path().join("sale.db"), 15);
+        db.execute_batch(
+            "INSERT INTO lectures (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, updated_at,
+                    highest_capacity) VALUES (x'0a000000000000000000000000000000', 't', 1, 3, 1, 2, 3, 1, 3);
+             INSERT INTO applications SELECT lecture_id, 'ada', 2, 7 FROM lectures;
+             INSERT INTO lecture_history SELECT lecture_id, 3, lecture_id, 'ada', 'APPLIED', 2, 7 FROM lectures;",
+        )
+        .unwrap();
+        migrate(&mut db).unwrap();
+        let kept = "SELECT user_id || seat_number || applied_at || ifnull(waiting_number, '-') FROM applications";
+        assert_eq!(text(&db, kept), "ada27-");
+        let kept = "SELECT version || type || seat_number || created_at || ifnull(position, '-') FROM lecture_history";
+        assert_eq!(text(&db, kept), "3APPLIED27-");
+        for wrong in ["DELETE FROM lecture_history", "UPDATE lecture_history SET user_id = 'eve'"] {
+            assert!(db.execute_batch(wrong).unwrap_err().to_string().contains("never"), "{wrong}");
+        }
+        let both = "UPDATE applications SET waiting_number = 1";
+        assert!(db.execute_batch(both).is_err(), "a user has a place or waits");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use onsale_domain::concert::{HoldEnd, Sale};
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId, TokenId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings, Token, Turn};
+use onsale_domain::waiting_room::{GivenUp, List, Place, PlaceStanding, Room, Settings, Token, Turn};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::concert::load_open;
@@ -13,6 +13,7 @@ use super::concert_row;
 use super::extension::{further, read_end};
 use super::values::{Sql, broken, instant, optional_instant, user, uuid, word};
 use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
+use crate::stored_draw::{list_from_bytes, list_to_bytes};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for concert in &keys.rooms {
@@ -194,16 +195,18 @@ fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
 }
 
 fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale } = room.settings;
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale, early_from, draw_at } =
+        room.settings;
     db.prepare_cached(
         "INSERT INTO rooms
            (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-            active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, admitted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+            active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, admitted,
+             early_from, opened_at, draw_at, list, codes_until)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
          ON CONFLICT DO UPDATE SET max_active = ?2, admit_per_second = ?3, active_seconds = ?4, claim_seconds = ?5,
             paused = ?6, issued = ?7, served = ?8, given_up = ?9, active = ?10, admissions = ?11, version = ?12,
             updated_at = ?13, blocks = ?14, closed = ?15, extensions = ?16, opens_at = ?17, closes_at = ?18,
-            admitted = ?19",
+            admitted = ?19, early_from = ?20, opened_at = ?21, draw_at = ?22, list = ?23, codes_until = ?24",
     )?
     .execute(params![
         concert.uuid().as_bytes(),
@@ -225,13 +228,18 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
         sale.opens_at.map(Timestamp::as_millis),
         sale.closes_at.map(Timestamp::as_millis),
         room.admitted,
+        early_from.map(Timestamp::as_millis),
+        room.opened_at.map(Timestamp::as_millis),
+        draw_at.map(Timestamp::as_millis),
+        room.list.as_ref().map(list_to_bytes),
+        sale.codes_until.map(Timestamp::as_millis),
     ])?;
     Ok(())
 }
 
 const ROOM: &str = "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, \
                     given_up, active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, \
-                    admitted";
+                    admitted, early_from, opened_at, draw_at, list, codes_until";
 
 fn read_room(row: &Row<'_>) -> Sql<Room> {
     Ok(Room {
@@ -245,8 +253,13 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
                 closed: row.get(14)?,
                 opens_at: optional_instant(row, 16)?,
                 closes_at: optional_instant(row, 17)?,
+                codes_until: optional_instant(row, 23)?,
             },
+            early_from: optional_instant(row, 19)?,
+            draw_at: optional_instant(row, 21)?,
         },
+        opened_at: optional_instant(row, 20)?,
+        list: read_list(row, 22)?,
         issued: row.get(6)?,
         served: row.get(7)?,
         given_up: row.get(8)?,
@@ -260,6 +273,11 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
         extensions: row.get(15)?,
         admitted: row.get(18)?,
     })
+}
+
+fn read_list(row: &Row<'_>, column: usize) -> Sql<Option<List>> {
+    let bytes = row.get_ref(column)?.as_blob_or_null()?;
+    bytes.map(|bytes| list_from_bytes(bytes).ok_or_else(|| broken(column, "a list of a wrong length"))).transpose()
 }
 
 pub(super) fn room(db: &Connection, concert: ConcertId) -> Sql<Option<Room>> {

@@ -13,9 +13,10 @@ use rusqlite::hooks::Wal;
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, cancellation, charge, concert, concert_row, event, idempotency, lecture, payment, refund, staff,
-    staff_session, waiting_room, wallet,
+    Shared, cancellation, charge, code, concert, concert_row, draw, event, hall, idempotency, lecture, payment, refund,
+    staff, staff_session, ticket, waiting_room, wallet,
 };
+use crate::open_seats::OpenSeats;
 
 /// The database's clock. It is this machine's clock, because there is one process on one machine.
 pub(super) fn now() -> Timestamp {
@@ -28,12 +29,14 @@ pub(super) struct SqliteWriter {
     shared: Arc<Shared>,
     /// `None` after a failed commit, until the file can be opened again.
     db: Option<Connection>,
+    /// Which rows of seats a choice of seats reads first.
+    open_seats: OpenSeats,
 }
 
 impl SqliteWriter {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, StoreError> {
         let db = Some(connect(&shared)?);
-        Ok(Self { shared, db })
+        Ok(Self { shared, db, open_seats: OpenSeats::default() })
     }
 
     /// The connection; opened again after a failed commit.
@@ -71,6 +74,8 @@ impl SqliteWriter {
         }
         // Swapped, so that one request of the checkpointer is served once.
         let finish = self.shared.finish_checkpoint.swap(false, Ordering::AcqRel);
+        // Out of the writer, which the connection borrows.
+        let mut open_seats = std::mem::take(&mut self.open_seats);
         let db = self.connection()?;
         if finish {
             // Between two units no commit is running: at most 1 MiB is left, and then SQLite starts the log from its beginning.
@@ -79,10 +84,12 @@ impl SqliteWriter {
         // IMMEDIATE takes the write lock now. A deferred transaction would take it at the first write, and could then fail
         // because another process wrote after our reads.
         db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])).map_err(unavailable)?;
-        load(db, wanted).map_err(|error| {
+        let loaded = load(db, wanted, &mut open_seats).map_err(|error| {
             roll_back(db);
             in_unit(&error)
-        })
+        });
+        self.open_seats = open_seats;
+        loaded
     }
 
     fn commit(&mut self, unit: &Unit) -> Result<(), StoreError> {
@@ -118,7 +125,7 @@ fn roll_back(db: &Connection) {
     }
 }
 
-fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
+fn load(db: &Connection, wanted: &Wanted, open_seats: &mut OpenSeats) -> Sql<Unit> {
     let mut unit = Unit::default();
     // In any order: the write lock is held, so no row changes in between.
     idempotency::load(db, &wanted.answers, &mut unit.answers)?;
@@ -132,8 +139,12 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     lecture::load(db, keys, rows)?;
     waiting_room::load(db, keys, rows)?;
     concert::load(db, keys, rows)?;
+    code::load(db, keys, rows)?;
+    hall::load(db, keys, open_seats, rows)?;
     payment::load(db, keys, rows)?;
     cancellation::load(db, keys, rows)?;
+    ticket::load(db, keys, rows)?;
+    draw::load(db, keys, rows)?;
     // Last, under the write lock: deadlines are judged by a time at which no other unit can run.
     unit.at = now();
     Ok(unit)
@@ -149,11 +160,15 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     lecture::save(db, rows)?;
     concert_row::save(db, rows)?;
     waiting_room::save(db, rows)?;
+    draw::save(db, rows)?;
     // Before the seats: the file refuses to free a sold seat without its refund.
     refund::save(db, rows)?;
     concert::save(db, rows)?;
+    code::save(db, rows)?;
+    hall::save(db, rows)?;
     payment::save(db, rows)?;
     cancellation::save(db, rows)?;
+    ticket::save(db, rows)?;
     event::save(db, unit)?;
     idempotency::save(db, unit)?;
     if unit.prove_writable {

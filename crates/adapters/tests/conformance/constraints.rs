@@ -4,7 +4,7 @@ use onsale_app::store::{StoreError, Unit};
 use onsale_domain::concert::{Concert, Extension, Reservation, Sale, Seat, Status};
 use onsale_domain::event::{Event, Happening};
 use onsale_domain::ids::{EventId, PaymentId, RefundId, ReservationId, TokenId, UserId};
-use onsale_domain::lecture::{Application, Cancellation, HistoryKind, HistoryLine, Lecture};
+use onsale_domain::lecture::{Application, Cancellation, HistoryKind, HistoryLine, Lecture, Waiting};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::{By, Refund};
 use onsale_domain::table::Table;
@@ -75,14 +75,24 @@ const LECTURES: &[Wrong] = &[
         let application = Application { seat_number: 0, applied_at: unit.at };
         unit.rows.applications.put((stage.lecture, stage.bob.clone()), application);
     }),
+    ("a place and an entry of the waiting list of one user", |stage, unit| {
+        let waiting = Waiting { number: 9, applied_at: unit.at };
+        unit.rows.waiting.put((stage.lecture, stage.ann.clone()), waiting);
+    }),
+    ("two entries of one number", |stage, unit| {
+        for name in ["eve", "fay"] {
+            let waiting = Waiting { number: 9, applied_at: unit.at };
+            unit.rows.waiting.put((stage.lecture, user(name)), waiting);
+        }
+    }),
+    ("a waiting list above its limit", |stage, unit| lecture(stage, unit, |lecture| lecture.waitlisted = 100_001)),
     ("a second line of history of one version", |stage, unit| {
         unit.rows.lecture_history.push(HistoryLine {
             id: EventId::new(OTHER),
             lecture: stage.lecture,
             version: 1,
             user: stage.bob.clone(),
-            kind: HistoryKind::Applied,
-            seat_number: 2,
+            kind: HistoryKind::Applied { seat_number: 2 },
             created_at: unit.at,
         });
     }),

@@ -18,10 +18,15 @@ use crate::stage::Stage;
 
 /// Rows for the tables that the stage leaves empty, and values that are unlike those of a new row. A new table needs a row here.
 const FILL: &str = r#"
+    INSERT INTO layouts SELECT performance_id, '[{"name":"A","grade":"R","accessible":true,"rows":[["1",[1,2]]]}]' FROM performances;
     INSERT INTO secrets VALUES ('token', x'00ff0a');
     INSERT INTO freed_seats (lecture_id, seat_number) SELECT lecture_id, 2 FROM lectures LIMIT 1;
     UPDATE lectures SET lecturer = 'Ada', opens_at = 5, closed = 1, cancelled_at = 6, cancel_reason = 'ill',
-        cancelled_applications = 7, highest_capacity = 9, changes = 2, moved_at = 4;
+        cancelled_applications = 7, highest_capacity = 9, changes = 2, moved_at = 4, waitlisted = 1;
+    INSERT INTO applications (lecture_id, user_id, applied_at, waiting_number) SELECT lecture_id, 'zed', 7, 9 FROM lectures;
+    INSERT INTO waiting_blocks SELECT lecture_id, 7, 1 FROM lectures;
+    INSERT INTO lecture_history (lecture_id, version, line_id, user_id, type, created_at, position)
+        SELECT lecture_id, 9, randomblob(16), 'zed', 'WAITLISTED', 7, 1 FROM lectures;
     INSERT INTO kept_answers (owner, key, fingerprint, answer, kept_at) VALUES
         ('b', 'later', zeroblob(32), x'7b7d', 1), ('a', 'sooner', zeroblob(32), x'', 2), ('', '좌석', zeroblob(32), x'00', 3);
     INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing)
@@ -38,9 +43,11 @@ const FILL: &str = r#"
     UPDATE events SET state = 'DEAD', reason = 'why', trace = randomblob(24) WHERE position = 2;
     UPDATE events_forgotten SET before = 77;
     UPDATE concerts SET notice_ko = '알림', notice_en = 'line one' || char(10) || 'it''s two', version = 3;
-    UPDATE concerts SET opens_at = 5, closes_at = 6, max_seats = 7;
-    UPDATE performances SET opens_at = 5, closes_at = 6, max_seats = 7, held = 8, revenue = 9, refunded = 10;
-    UPDATE rooms SET opens_at = 5, closes_at = 6, admitted = 11, blocks = zeroblob(60), retired_version = version, paused = 1;
+    UPDATE concerts SET opens_at = 5, closes_at = 6, max_seats = 7, codes_until = 8;
+    UPDATE performances SET opens_at = 5, closes_at = 6, codes_until = 8, max_seats = 7, held = 8, revenue = 9, refunded = 10;
+    UPDATE rooms SET opens_at = 5, early_from = 4, opened_at = 5, closes_at = 6, codes_until = 8, admitted = 11, blocks = zeroblob(60), retired_version = version, paused = 1;
+    INSERT INTO draws SELECT concert_id, zeroblob(32), 'a beacon', 7, 'value', randomblob(32), '[]', x'0000000200000001' FROM rooms;
+    UPDATE rooms SET list = randomblob(40);
     INSERT INTO hold_extensions (performance_id, number, concert_id, version, event_id, at, seconds, holds, reason, written)
         SELECT performance_id, 1, concert_id, version, randomblob(16), 1, 60, 2, 'late', 1 FROM performances;
     UPDATE staff_directory SET version = 2, live = 1, change_id = randomblob(16), since = 5;
@@ -65,7 +72,15 @@ const FILL: &str = r#"
     INSERT INTO cancellations SELECT performance_id, concert_id, version, randomblob(16), 5, 'ill', 1, 7, 3, 1, 1, 0, 60000, -7, 9
         FROM performances;
     UPDATE performances SET cancelled_at = 5, open_payments = 1;
+    INSERT INTO codes SELECT concert_id, 'FAN-1', x'0c000000000000000000000000000000', 5, 2, 3, 9, 1, 4 FROM concerts LIMIT 1;
+    INSERT INTO code_uses SELECT reservation_id, x'0c000000000000000000000000000000' FROM reservations LIMIT 1;
     INSERT INTO failed_refunds SELECT performance_id, payment_id, reservation_id, 6 FROM payments;
+    INSERT INTO void_tickets SELECT randomblob(16), randomblob(16), payment_id, performance_id, 1, 'refunded', 3, 5 FROM payments;
+    INSERT INTO check_ins SELECT randomblob(16), performance_id, randomblob(16), 2, payment_id, 'one', '게이트', 5, 6, 1,
+        'ADMITTED', NULL, NULL, 'UNDONE', 4, 9, 'door' FROM payments LIMIT 1;
+    INSERT INTO check_ins SELECT randomblob(16), performance_id, NULL, NULL, NULL, 'two', 'gate', 5, 6, 0,
+        'ALREADY_CHECKED_IN', 7, 'gate 3', 'REFUSED', 0, NULL, 'root' FROM payments LIMIT 1;
+    INSERT INTO ticket_keys VALUES (5, randomblob(32), 1), (5, zeroblob(32), 0);
 "#;
 
 /// A file of a sale with a row in every table.

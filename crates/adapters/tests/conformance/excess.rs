@@ -63,7 +63,7 @@ async fn a_partly_loaded_line_is_admitted_in_order(bed: Bed) {
     let mut tokens: Vec<Token> = Vec::new();
     let people: Vec<_> = (0..gone).map(|number| user(&format!("user{number}"))).collect();
     for some in people.chunks(BATCH) {
-        let enter = |user: &_| waiting_room::Enter { concert, user: Clone::clone(user) };
+        let enter = |user: &_| waiting_room::Enter { concert, user: Clone::clone(user), pass: None, ended: None };
         let outcomes = lane.run(some.iter().map(enter).map(AnyCommand::from)).await.unwrap();
         tokens.extend(outcomes.into_iter().map(|outcome| match outcome {
             Ok(crate::mixed::Done::Enter(Entered { token, .. })) => token,
@@ -80,7 +80,7 @@ async fn a_partly_loaded_line_is_admitted_in_order(bed: Bed) {
     assert_eq!(the_room().await.given_up.len(), gone - 1);
 
     let patch = Patch { paused: Some(false), ..Patch::default() };
-    lane.done(waiting_room::Configure { concert, patch }).await;
+    lane.done(waiting_room::Configure { concert, patch, draw: waiting_room::DrawPatch::default() }).await;
     for _ in 0..2 {
         lane.done(Step::of(concert)).await;
     }

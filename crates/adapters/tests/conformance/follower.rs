@@ -140,7 +140,10 @@ impl Follower {
                         SeatsBecame::Sold => seats.insert(seat, Taken::Sold),
                         SeatsBecame::Blocked => seats.insert(seat, Taken::Blocked),
                         SeatsBecame::Free => seats.remove(&seat),
-                        SeatsBecame::Extended(..) | SeatsBecame::Cancelled | SeatsBecame::Unchanged { .. } => {
+                        SeatsBecame::Extended(..)
+                        | SeatsBecame::Cancelled
+                        | SeatsBecame::Untouched
+                        | SeatsBecame::Unchanged { .. } => {
                             unreachable!("it names no seats")
                         }
                     };

@@ -41,7 +41,7 @@ async fn a_unit_reads_few_rows_in_a_database_analyzed_while_empty() {
     let lecture = open_lecture(&mut lane, store.reader().now(), 1_000_000).await;
     let mut users = 0..;
     let mut newcomers = |many: usize| -> Vec<_> {
-        let apply = |number: usize| lecture::Apply { user: user(&format!("user-{number}")), lecture };
+        let apply = |number: usize| lecture::Apply { user: user(&format!("user-{number}")), lecture, waitlist: false };
         users.by_ref().take(many).map(|number| AnyCommand::from(apply(number))).collect()
     };
     // The plans are made while the tables are empty.

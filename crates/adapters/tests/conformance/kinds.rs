@@ -20,22 +20,57 @@ macro_rules! kinds {
 
 kinds! {
     DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, ChangeConcert,
-    ChangePerformance, AddSeats, Block, Unblock, Extend, Rewrite, Hold, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
-    Leave, Step, HandOut, Configure, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
+    ChangePerformance, AddSeats, Block, Unblock, Extend, Rewrite, Hold, HoldAny, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
+    Leave, Step, HandOut, Configure, NoteList, PutBeacon, StoreDraw, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
+    CreateCodes, DeleteCode,
+    PromoteWaiting,
 }
 
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
-    LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, ApplicationNotFound, ConcertNotFound,
-    PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SeatExists, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
+    AlreadyWaitlisted, LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, WaitlistFull, ApplicationNotFound, ConcertNotFound,
+    PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, EarlyHours, RoomInUse, DrawNotClosed, BeaconUnnamed, BeaconSet, Drawn, SaleOpened, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SectionUnknown, SeatsNotAvailable, SeatExists, Misplaced, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
+    TicketNotFound, TicketVoid, AlreadyCheckedIn, ReissueLimit, CheckInNotFound,
+    CodeRequired, CodeInvalid, CodeUsedUp, CodeExists, CodeNotFound,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }
 
-/// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limit of sections, which are
-/// more than the performances here have.
-const OF_STAFF: &[&str] =
-    &["StaffKeyEnded", "KeyNameTaken", "KeyLimit", "KeyNotFound", "ExternalIdReused", "SectionLimit"];
+/// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limits of sections and of waiting
+/// lists, which are more than the performances and the users here. And presale codes: see
+/// `codes.rs`. And places in layouts, which the performances do not have: see `best.rs`. And refusals about tickets: see `tickets.rs`.
+/// And those of an opening that users wait for, and of draws, which random instants rarely meet.
+const OF_STAFF: &[&str] = &[
+    "StaffKeyEnded",
+    "KeyNameTaken",
+    "KeyLimit",
+    "KeyNotFound",
+    "ExternalIdReused",
+    "SectionLimit",
+    "Misplaced",
+    "WaitlistFull",
+    "CreateCodes",
+    "DeleteCode",
+    "CodeRequired",
+    "CodeInvalid",
+    "CodeUsedUp",
+    "CodeExists",
+    "CodeNotFound",
+    "TicketNotFound",
+    "TicketVoid",
+    "AlreadyCheckedIn",
+    "ReissueLimit",
+    "CheckInNotFound",
+    "RoomInUse",
+    "SaleOpened",
+    "DrawNotClosed",
+    "BeaconUnnamed",
+    "BeaconSet",
+    "Drawn",
+    "NoteList",
+    "PutBeacon",
+    "StoreDraw",
+];
 
 /// How often each kind of outcome has occurred.
 #[derive(Default)]

@@ -64,11 +64,11 @@ async fn a_waiting_lane_reads_what_the_other_lane_committed() {
     let mut stage = Stage::new(&*bed.store().await).await;
     let (lecture, concert) = (stage.lecture, stage.token.concert);
     let patch = Patch { max_active: Some(9), ..Patch::default() };
-    stage.lane.done(waiting_room::Configure { concert, patch }).await;
+    stage.lane.done(waiting_room::Configure { concert, patch, draw: waiting_room::DrawPatch::default() }).await;
     let eve = enter(&mut stage.lane, concert, &user("eve")).await;
 
-    let apply = AnyCommand::from(lecture::Apply { user: stage.bob.clone(), lecture });
-    let enter = AnyCommand::from(waiting_room::Enter { concert, user: user("fay") });
+    let apply = AnyCommand::from(lecture::Apply { user: stage.bob.clone(), lecture, waitlist: false });
+    let enter = AnyCommand::from(waiting_room::Enter { concert, user: user("fay"), pass: None, ended: None });
     let pay = pay(&stage.token, &stage.held);
     let holds = [&stage.token, &eve].map(|token| hold(token, &stage.performance, &[4]));
     // Each pair collides at one kind of row: wallet, lecture, room, performance. The last pair collides at two.

@@ -7,13 +7,16 @@
 
 mod answers;
 mod bed;
+mod best;
 mod bounds;
 mod cancellations;
 mod charges;
+mod codes;
 mod constraints;
 mod copies;
 mod crowd;
 mod differential;
+mod draws;
 mod excess;
 mod extensions;
 mod figures;
@@ -44,8 +47,10 @@ mod staff;
 mod staff_locks;
 mod stage;
 mod stop_points;
+mod tickets;
 mod traced;
 mod two_tokens;
 mod unfinished;
 mod units;
 mod waiting;
+mod waiting_lists;

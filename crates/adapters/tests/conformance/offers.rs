@@ -133,7 +133,7 @@ async fn start_prices_and_seats_are_stored_with_a_revision(bed: Bed) {
     assert_eq!(sale.stored(&*reader).await, changed);
     let section = Section { from: 7, to: 9, grade: "R".into(), price: 70 };
     let seats = Seating::new(vec![section]).expect("a seating");
-    let added = match sale.lane.done(AddSeats { performance: id, seats }).await {
+    let added = match sale.lane.done(AddSeats { performance: id, seats, places: Vec::new() }).await {
         Done::AddSeats(performance) => performance,
         other => unreachable!("{other:?}"),
     };
@@ -152,7 +152,7 @@ async fn a_hold_compares_the_dates_in_which_it_was_looked_up(bed: Bed) {
     let (id, concert, now) = (sale.performance.id, sale.performance.concert, sale.now);
     let looked_up = |target, dates: (u64, u64), seat: i64| -> AnyCommand {
         let dates = Some(Dates { performances: dates.0, revisions: dates.1 });
-        Hold { token: sale.bob.clone(), target, dates, seats: [seat].into() }.into()
+        Hold { token: sale.bob.clone(), target, dates, seats: [seat].into(), code: None }.into()
     };
     let only = |dates, seat| looked_up(Target::Performance(id), dates, seat);
     let outcomes = sale.lane.run([only((1, 0), 1), only((0, 0), 2)]).await.expect("a unit of work");
@@ -167,7 +167,8 @@ async fn a_hold_compares_the_dates_in_which_it_was_looked_up(bed: Bed) {
     let moved = ChangePerformance { starts_at: Some(now.plus_seconds(7_200)), ..ChangePerformance::of(id) };
     let seating = sale.performance.seating.clone();
     let refund_policy = sale.performance.refund_policy.clone();
-    let third = Schedule { concert, starts_at: now.plus_seconds(3_600), seating, closed: false, refund_policy };
+    let third =
+        Schedule { concert, starts_at: now.plus_seconds(3_600), seating, layout: None, closed: false, refund_policy };
     let batch = [moved.into(), only((2, 0), 2), third.into(), only((2, 2), 2), only((3, 2), 3)];
     let outcomes = sale.lane.run(batch).await.expect("a unit of work");
     let refused: Vec<bool> = outcomes.iter().map(|outcome| *outcome == Err(Refusal::DateMoved)).collect();

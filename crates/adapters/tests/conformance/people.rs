@@ -115,7 +115,7 @@ impl People {
                 Done::CreateLecture(lecture) => self.lectures.push(lecture.id),
                 Done::CreateConcert(concert) => self.concerts.push(concert.id),
                 Done::Schedule(performance) => self.performances.push(performance.clone()),
-                Done::Hold(Held { reservation, .. }) => {
+                Done::Hold(Held { reservation, .. }) | Done::HoldAny(Held { reservation, .. }) => {
                     self.reservations.push((reservation.id, reservation.user.clone()));
                 }
                 Done::Pay(payment) => self.payments.push(payment.clone()),

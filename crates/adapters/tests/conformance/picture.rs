@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use onsale_app::event::StoredEvent;
+use onsale_app::store::WaitingUser;
 use onsale_app::store::{LectureFilter, Page, Reader, RefundsOf, RoomRecord};
 use onsale_domain::concert::Reservation;
 use onsale_domain::ids::{LectureId, PaymentId, PerformanceId, ReservationId, UserId};
@@ -71,12 +72,16 @@ impl Picture {
         let ledger = all(limit, |entry: &Entry| entry.version, async |page| reader.ledger(user, page).await).await;
         self.line("ledger", &ledger);
         self.line("applications", &(user, reader.applications(user, None).await.expect("applications")));
+        self.line("lectures to promote", &reader.lectures_to_promote(looked.now).await.expect("lectures"));
         self.line("lectures to empty", &reader.lectures_to_empty(Timestamp::default()).await.expect("lectures"));
         for lecture in &looked.lectures {
             self.line("lecture", &reader.lecture(*lecture).await.expect("an answer"));
             let seat = |applicant: &Applicant| u64::from(applicant.application.seat_number);
             let ask = async |page| reader.applicants(*lecture, page).await;
             self.line("applicants", &all(looked.limit, seat, ask).await);
+            let number = |waiting: &WaitingUser| waiting.waiting.number;
+            let ask = async |page| reader.waiting_users(*lecture, page).await;
+            self.line("waiting list", &all(looked.limit, number, ask).await);
             let applied = reader.applications(user, Some(*lecture)).await.expect("an application");
             self.line("application", &(user, lecture, applied));
         }

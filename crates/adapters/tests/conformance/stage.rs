@@ -3,7 +3,7 @@
 use crate::mixed::{AnyCommand, Done};
 use onsale_app::store::{Store, Wanted};
 use onsale_domain::concert::Held;
-use onsale_domain::concert::{self, Hold, Performance, Reservation, Sale, Seating, Section, Target};
+use onsale_domain::concert::{self, Hold, HoldAny, Performance, Reservation, Sale, Seating, Section, Target, Wish};
 use onsale_domain::ids::{ConcertId, LectureId, UserId};
 use onsale_domain::lecture;
 use onsale_domain::payment::{self, Payment};
@@ -34,7 +34,9 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
     active_seconds: 86_400,
     claim_seconds: 3_600,
     paused: false,
-    sale: Sale { closed: false, opens_at: None, closes_at: None },
+    sale: Sale { closed: false, opens_at: None, closes_at: None, codes_until: None },
+    early_from: None,
+    draw_at: None,
 };
 
 /// Opens a lecture that starts in an hour.
@@ -51,7 +53,7 @@ pub(crate) async fn open_lecture(lane: &mut Lane, now: Timestamp, capacity: u32)
 /// Makes a concert with its room.
 pub(crate) async fn open_concert(lane: &mut Lane, room: Settings) -> ConcertId {
     let (title, venue, seats_per_user) = ("Gala".into(), "Hall".into(), concert::SEATS_PER_USER_DEFAULT);
-    match lane.done(concert::Create { title, venue, room, notice: None, seats_per_user }).await {
+    match lane.done(concert::Create { title, venue, room, seed: None, notice: None, seats_per_user }).await {
         Done::CreateConcert(concert) => concert.id,
         other => unreachable!("{other:?}"),
     }
@@ -68,7 +70,14 @@ pub(crate) async fn schedule(
     let seating = Seating::new(vec![Section { from: 1, to: seats, grade: "R".into(), price }]).expect("a seating");
     let refund_policy = Policy::new(vec![Rule { hours_before: 0, fee_percent: 10 }]).expect("a policy");
     match lane
-        .done(concert::Schedule { concert, starts_at: now.plus_seconds(3_600), seating, closed: false, refund_policy })
+        .done(concert::Schedule {
+            concert,
+            starts_at: now.plus_seconds(3_600),
+            seating,
+            layout: None,
+            closed: false,
+            refund_policy,
+        })
         .await
     {
         Done::Schedule(performance) => performance,
@@ -78,7 +87,7 @@ pub(crate) async fn schedule(
 
 /// Enters a room, or finds the place that the user has.
 pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) -> Token {
-    match lane.done(waiting_room::Enter { concert, user: user.clone() }).await {
+    match lane.done(waiting_room::Enter { concert, user: user.clone(), pass: None, ended: None }).await {
         Done::Enter(Entered { token, .. }) => token,
         other => unreachable!("{other:?}"),
     }
@@ -88,7 +97,14 @@ pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) ->
 pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> AnyCommand {
     let target = Target::Performance(performance.id);
     let seats = seats.iter().copied().map(i64::from).collect();
-    Hold { token: token.clone(), target, dates: None, seats }.into()
+    Hold { token: token.clone(), target, dates: None, seats, code: None }.into()
+}
+
+/// A command that holds the best seats.
+pub(crate) fn any(token: &Token, performance: &Performance, count: u32, section: Option<&str>) -> AnyCommand {
+    let wish = Wish { count, section: section.map(Into::into), grade: None };
+    let target = Target::Performance(performance.id);
+    HoldAny { token: token.clone(), target, dates: None, wish, code: None }.into()
 }
 
 /// A command that pays a hold.
@@ -110,7 +126,7 @@ pub(crate) fn refund(paid: &Payment, seats: &[u32]) -> RefundSeats {
 /// The reservation from the result of a hold.
 pub(crate) fn held(done: Done) -> Reservation {
     match done {
-        Done::Hold(Held { reservation, .. }) => reservation,
+        Done::Hold(Held { reservation, .. }) | Done::HoldAny(Held { reservation, .. }) => reservation,
         other => unreachable!("{other:?}"),
     }
 }
@@ -137,7 +153,7 @@ impl Stage {
         let (ann, bob) = (user("ann"), user("bob"));
         lane.run([charge(&ann, 10_000), charge(&bob, 10_000)]).await.expect("a unit of work");
         let lecture = open_lecture(&mut lane, now, 2).await;
-        lane.done(lecture::Apply { user: ann.clone(), lecture }).await;
+        lane.done(lecture::Apply { user: ann.clone(), lecture, waitlist: false }).await;
         let concert = open_concert(&mut lane, Settings { max_active: 1, ..OPEN_DOORS }).await;
         let performance = schedule(&mut lane, now, concert, 4, 100).await;
         let token = enter(&mut lane, concert, &ann).await;

@@ -18,8 +18,8 @@ use crate::stage::{OPEN_DOORS, Stage, charge, enter, held, hold, open_concert, o
 
 /// A request of every kind that writes.
 fn plenty(stage: &Stage) -> Vec<Request> {
-    let apply = lecture::Apply { user: stage.bob.clone(), lecture: stage.lecture };
-    let enter = waiting_room::Enter { concert: stage.token.concert, user: user("eve") };
+    let apply = lecture::Apply { user: stage.bob.clone(), lecture: stage.lecture, waitlist: false };
+    let enter = waiting_room::Enter { concert: stage.token.concert, user: user("eve"), pass: None, ended: None };
     let release = concert::Release { token: stage.token.clone(), reservation: stage.held.id };
     let all: [AnyCommand; 5] = [
         charge(&user("eve"), 5),

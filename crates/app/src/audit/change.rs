@@ -75,6 +75,7 @@ fn is_of_concert(event: &EventRow, concert: &Concert) -> bool {
         && data["closed"] == concert.sale.closed
         && is_as("opensAt", json!(concert.sale.opens_at.map(rfc3339)))
         && is_as("closesAt", json!(concert.sale.closes_at.map(rfc3339)))
+        && is_as("codesUntil", json!(concert.sale.codes_until.map(rfc3339)))
         && is_as("maxSeatsPerUser", json!(concert.seats_per_user))
         && text("ko") == notice.and_then(|notice| notice.ko.as_deref())
         && text("en") == notice.and_then(|notice| notice.en.as_deref())

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::Finding;
 use super::source::{AuditSource, EventRow, LectureRow};
 use super::staff::made_at;
+use super::waiting_list::{WaitingList, blocks_of};
 use crate::calendar::rfc3339;
+use crate::event::lecture_kind;
 use crate::store::StoreError;
 
 /// The state of one lecture, as far as its rows were read.
@@ -20,6 +22,11 @@ struct LectureState {
     freed: BTreeSet<u32>,
     /// The seat of each user, as the history implies it.
     implied: BTreeMap<UserId, u32>,
+    /// The users who wait, by the number of their entry.
+    waiting: BTreeMap<u64, UserId>,
+    /// The blocks of waiting numbers that have entries, as they are counted.
+    blocks: BTreeMap<u64, u64>,
+    list: WaitingList,
     lines: u64,
     /// The version of the last line; 0 before the first.
     last_version: u64,
@@ -42,6 +49,9 @@ impl LectureState {
             seats: BTreeMap::new(),
             freed: BTreeSet::new(),
             implied: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            list: WaitingList::default(),
             lines: 0,
             last_version: 0,
             changed: Vec::new(),
@@ -56,18 +66,22 @@ impl LectureState {
         self.lines += 1;
         if self.cancelled_in().is_some_and(|version| version < line.version) {
             self.places_at_cancellation.get_or_insert(self.implied.len());
-            self.history_holds &= line.kind == HistoryKind::Cancelled;
+            self.history_holds &= matches!(line.kind, HistoryKind::Cancelled { .. } | HistoryKind::Left);
         }
         let is_free = !self.changed.iter().any(|event| event.version == line.version);
         let follows = match line.kind {
-            HistoryKind::Applied => self.implied.insert(line.user.clone(), line.seat_number).is_none(),
-            HistoryKind::Cancelled => {
-                self.cancelled = true;
-                self.implied.remove(&line.user) == Some(line.seat_number)
+            HistoryKind::Applied { seat_number } | HistoryKind::Promoted { seat_number } => {
+                self.implied.insert(line.user.clone(), seat_number).is_none()
             }
+            HistoryKind::Cancelled { seat_number } => {
+                self.cancelled = true;
+                self.implied.remove(&line.user) == Some(seat_number)
+            }
+            HistoryKind::Waitlisted { .. } | HistoryKind::Left => !self.implied.contains_key(&line.user),
         };
+        self.list.add(line);
         let places = u32::try_from(self.implied.len()).unwrap_or(u32::MAX);
-        self.highest = self.highest.max(line.seat_number).max(places);
+        self.highest = self.highest.max(line.kind.seat_number().unwrap_or(0)).max(places);
         self.history_holds &= follows && is_free && line.version > self.last_version;
         self.last_version = line.version;
     }
@@ -125,6 +139,7 @@ impl LectureState {
 }
 
 struct Findings {
+    waiting: Finding,
     capacity: Finding,
     highest: Finding,
     changes: Finding,
@@ -150,6 +165,14 @@ impl Findings {
             format!("{id}: {} changes, {} events of them, or another state", state.lecture.changes, state.changed.len())
         });
         self.holes.check(state.has_no_holes(), || format!("{id}: the seat numbers given and freed leave a hole"));
+        let waits = state.waiting.len();
+        let counted = waits == state.lecture.waitlisted as usize && state.blocks == blocks_of(&state.waiting);
+        self.waiting.check(counted && state.list.leads_to(&state.waiting), || {
+            format!(
+                "{id}: {waits} users wait, {} counted, or the history leads to another list",
+                state.lecture.waitlisted
+            )
+        });
         self.history.check(state.is_explained(), || format!("{id}: the history does not lead to who has a place"));
     }
 }
@@ -163,6 +186,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         holes: Finding::new("seat numbers have no holes but those that a cancellation left"),
         history: Finding::new("every lecture's history leads to who has a place, one place per user"),
         events: Finding::new("every line of a lecture's history has its event"),
+        waiting: Finding::new("every waiting list of a lecture follows from its history, in order and without holes"),
     };
     let mut state: Option<LectureState> = None;
     let mut rows = source.lectures();
@@ -170,6 +194,9 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         match (row?, &mut state) {
             (LectureRow::Lecture(lecture), _) => findings.close(state.replace(LectureState::new(lecture)), forgotten),
             (LectureRow::Application(user, seat), Some(state)) => drop(state.seats.insert(user, seat)),
+            (LectureRow::Waiting(user, number), Some(state)) => drop(state.waiting.insert(number, user)),
+            (LectureRow::Block(_, 0), Some(_)) => {}
+            (LectureRow::Block(block, entries), Some(state)) => drop(state.blocks.insert(block, entries)),
             (LectureRow::Freed(seat), Some(state)) => drop(state.freed.insert(seat)),
             (LectureRow::Changed(event), Some(state)) => state.changed.push(event),
             (LectureRow::History(line, event), Some(state)) => {
@@ -183,17 +210,19 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     }
     // The last lecture: each of the others was closed when the next one began.
     findings.close(state, forgotten);
-    let Findings { capacity, highest, changes, seats, holes, history, events } = findings;
-    Ok(vec![capacity, highest, changes, seats, holes, history, events])
+    let Findings { waiting, capacity, highest, changes, seats, holes, history, events } = findings;
+    Ok(vec![capacity, highest, changes, seats, holes, history, events, waiting])
 }
 
 fn has_event(line: &HistoryLine, event: Option<&EventRow>) -> bool {
-    let kind = match line.kind {
-        HistoryKind::Applied => "onsale.lecture.applied.v1",
-        HistoryKind::Cancelled => "onsale.lecture.cancelled.v1",
-    };
-    let lecture = line.lecture.to_string();
-    let data = json!({"lectureId": lecture, "userId": line.user.as_str(), "seatNumber": line.seat_number});
+    let (kind, lecture) = (lecture_kind(line.kind), line.lecture.to_string());
+    let mut data = json!({"lectureId": lecture, "userId": line.user.as_str()});
+    if let Some(seat_number) = line.kind.seat_number() {
+        data["seatNumber"] = seat_number.into();
+    }
+    if let Some(position) = line.kind.position() {
+        data["position"] = position.into();
+    }
     event.is_some_and(|event| {
         let same = serde_json::from_str::<Value>(&event.data).is_ok_and(|found| found == data);
         event.kind == kind && event.subject == lecture && event.version == line.version && same

@@ -3,6 +3,8 @@
 
 mod cancellation;
 mod change;
+mod code;
+mod draw;
 mod event;
 mod family;
 mod lecture;
@@ -12,6 +14,8 @@ mod room;
 mod seat;
 pub mod source;
 mod staff;
+mod ticket;
+mod waiting_list;
 mod wallet;
 
 use onsale_domain::time::Timestamp;
@@ -71,8 +75,11 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.extend(seat::check(source, forgotten).await?);
     findings.extend(payment::check(source, forgotten).await?);
     findings.push(refund::check(source, forgotten).await?);
+    findings.extend(ticket::check(source).await?);
     findings.extend(room::check(source, forgotten).await?);
+    findings.push(draw::check(source).await?);
     findings.push(change::extensions(source, forgotten).await?);
+    findings.push(code::check(source).await?);
     findings.extend(family::check(source).await?);
     // The log of staff is read before the events: an entry that is found there has its event by then.
     let mut changes = LoggedChanges::new(forgotten);

@@ -1,6 +1,7 @@
 //! Waiting rooms: every place handed out once, and counters that agree with what they count.
 
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Room;
 
 use super::source::AuditSource;
 use super::{Finding, change};
@@ -18,8 +19,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     while let Some(row) = rooms.recv().await {
         let row = row?;
         let (concert, issued) = (row.concert, row.room.issued);
-        // A place that Redis handed out gets a row when it is admitted or given up.
-        let beside = row.room.blocks.epoch > 0;
+        // A place that Redis handed out, or that was drawn, gets a row when its turn is named or it is given up.
+        let beside = row.room.blocks.epoch > 0 || row.room.list.is_some();
         let highest = row.highest_place.max(row.dropped_to);
         let all = row.places + row.dropped_to == issued && highest == issued;
         let some = row.places + row.dropped_to <= highest;
@@ -45,7 +46,9 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
             format!("{concert}: {tokens} tokens were shown for places of other tokens, the first for place {place}")
         });
         users.check(row.users_twice == 0, || format!("{concert}: {} users", row.users_twice));
-        agreeing.check(change::concert_agrees(&row, forgotten), || format!("{concert}: {:?}", row.concert_row));
+        agreeing.check(change::concert_agrees(&row, forgotten) && is_opening_sound(&row.room), || {
+            format!("{concert}: {:?}", row.concert_row)
+        });
         let right = u64::from(row.room.active) == row.turns
             && row.room.given_up == row.given_up
             && row.turns_uncalled == 0
@@ -59,4 +62,11 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         });
     }
     Ok(vec![places, blocks, users, shown, counters, agreeing])
+}
+
+/// Whether early entry begins before an opening, and the opening was found reached at its instant or later.
+fn is_opening_sound(room: &Room) -> bool {
+    let opens_at = room.settings.sale.opens_at;
+    let is_late = |opened_at| opens_at.is_some_and(|opens_at| opens_at <= opened_at);
+    room.settings.is_sound() && room.opened_at.is_none_or(|at| room.settings.early_from.is_some() && is_late(at))
 }

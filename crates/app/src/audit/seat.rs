@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use onsale_domain::concert::{HoldEnd, Performance, Reservation, Status};
+use onsale_domain::concert::{HoldEnd, Layout, Performance, Reservation, Seating, Status};
 use onsale_domain::time::Timestamp;
 use serde_json::Value;
 
@@ -46,6 +46,8 @@ async fn check_performances(source: &dyn AuditSource, forgotten: Timestamp) -> R
     let mut open = Finding::new("every performance counts its payments of which seats are left");
     let mut cancelled =
         Finding::new("every cancelled performance has its cancellation, and when that is done no seat held or sold");
+    let mut layouts =
+        Finding::new("every layout has the seats of its performance, each section with one grade and one price");
     let mut performances = source.performances();
     while let Some(row) = performances.recv().await {
         let row = row?;
@@ -82,6 +84,10 @@ async fn check_performances(source: &dyn AuditSource, forgotten: Timestamp) -> R
             let Performance { closed, sale, seats_per_user, .. } = row.performance;
             format!("{id}: closed {closed}, its sale {:?} and {:?}", (sale, seats_per_user), row.sale)
         });
+        if let Some(layout) = &row.layout {
+            let wrong = wrong_in_layout(layout, &row.performance.seating);
+            layouts.check(wrong.is_none(), || format!("{id}: {}", wrong.unwrap_or_default()));
+        }
         let Performance { held, revenue, refunded, .. } = row.performance;
         let found = (row.held_seats, row.paid - row.given_back, row.given_back);
         let is_right = (u64::from(held), revenue, refunded) == found && row.stored_capacity == u64::from(capacity);
@@ -93,7 +99,22 @@ async fn check_performances(source: &dyn AuditSource, forgotten: Timestamp) -> R
             )
         });
     }
-    Ok(vec![sold, blocked, agreeing, figures, open, cancelled])
+    Ok(vec![sold, blocked, agreeing, figures, open, cancelled, layouts])
+}
+
+/// What is wrong with a layout.
+fn wrong_in_layout(layout: &Layout, seating: &Seating) -> Option<String> {
+    let mut price_of: Vec<Option<i64>> = vec![None; layout.sections().len()];
+    for (seat, range) in seating.seats() {
+        let Some(index) = layout.section_of(seat) else { return Some(format!("seat {seat} has no place")) };
+        let price = price_of[index].get_or_insert(range.price);
+        if *price != range.price || layout.sections()[index].grade != range.grade {
+            return Some(format!("seat {seat} has another grade or price than its section"));
+        }
+    }
+    let laid: u64 = layout.sections().iter().map(|section| u64::from(section.seats())).sum();
+    (laid != u64::from(seating.capacity()))
+        .then(|| format!("{laid} seats, but the performance has {}", seating.capacity()))
 }
 
 fn is_owned(row: &SeatRow) -> bool {

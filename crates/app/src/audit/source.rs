@@ -1,14 +1,18 @@
 //! What the audit reads: streams of rows. Each group of rows is read as of one moment.
 
+use std::sync::Arc;
+
 use onsale_domain::cancellation::Cancellation;
-use onsale_domain::concert::{Concert, Performance, Reservation, Sale, Seat};
-use onsale_domain::ids::{ConcertId, EventId, PerformanceId, SessionId, UserId};
+use onsale_domain::concert::{Concert, Layout, Performance, Reservation, Sale, Seat};
+use onsale_domain::ids::{ConcertId, EventId, PerformanceId, SessionId, TokenId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::Code;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, ExternalCharge, Key};
+use onsale_domain::ticket::{CheckIn, Voided};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Room, Settings};
+use onsale_domain::waiting_room::{Draw, List, Room, Settings};
 use onsale_domain::wallet::{Account, Entry};
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
@@ -17,6 +21,23 @@ use crate::store::{LogRow, StoreError};
 
 /// A stream of rows, or the error that ended it.
 pub type Rows<T> = Receiver<Result<T, StoreError>>;
+
+/// A draw with everything that must agree with it.
+#[derive(Clone, Debug)]
+pub struct DrawRow {
+    /// The concert of the room.
+    pub concert: ConcertId,
+    /// The list, from its closing on.
+    pub list: Option<List>,
+    /// Rows of places up to this one were deleted, as the sale is long over.
+    pub dropped_to: u64,
+    /// The record, with its seed.
+    pub draw: Draw,
+    /// The entry numbers in drawn order; `None` before the draw.
+    pub order: Option<Vec<u32>>,
+    /// The entries of the list, each with its number. Empty before the closing.
+    pub entries: Vec<(TokenId, u32)>,
+}
 
 /// The fields of an event that the audit compares.
 #[derive(Clone, Debug)]
@@ -41,14 +62,18 @@ pub enum WalletRow {
     Entry(Entry, Option<EventRow>, bool),
 }
 
-/// A lecture, then its applications by seat number, then its freed seats, then the events of its changes by staff in order,
-/// then its history in order.
+/// A lecture, then its applications by seat number, then its waiting list in order with the counters of its blocks, then its freed seats, then the events of its
+/// changes by staff in order, then its history in order.
 #[derive(Clone, Debug)]
 pub enum LectureRow {
     /// The lecture with its counters.
     Lecture(Lecture),
     /// A user and the seat number of the user's place.
     Application(UserId, u32),
+    /// A user who waits for a place, and the number of the entry.
+    Waiting(UserId, u64),
+    /// A block of waiting numbers, and its counter of entries.
+    Block(u64, u64),
     /// A seat number that is free again.
     Freed(u32),
     /// The event of a change by staff.
@@ -151,6 +176,8 @@ pub struct PerformanceRow {
     pub sale: Option<(Sale, u32)>,
     /// The event of its last change by an administrator.
     pub changed: Option<EventRow>,
+    /// Its layout, if it has one.
+    pub layout: Option<Arc<Layout>>,
 }
 
 /// A payment with everything that should agree with it.
@@ -183,6 +210,21 @@ pub struct RefundRow {
     pub logged: u64,
     /// Seats of its reservation that are marked as refunded by it: these may be free, or another reservation's.
     pub marked: Vec<u32>,
+}
+
+/// A presale code with the counts of its uses.
+#[derive(Clone, Debug)]
+pub struct CodeRow {
+    /// The code with its own counter.
+    pub code: Code,
+    /// How many uses of it are stored.
+    pub stored: u64,
+    /// How many of these are of a reservation that is paid, or held and live.
+    pub used: u64,
+    /// The same for the user who has most of them.
+    pub most: u64,
+    /// How many uses are of a reservation in another concert.
+    pub elsewhere: u64,
 }
 
 /// A waiting room with its concert, and the counts of its places and turns.
@@ -322,6 +364,19 @@ pub struct FamilyRow {
     pub orphans: u64,
 }
 
+/// A payment with void tickets or scans, and these. Payments without them are not listed: their tickets have no rows.
+#[derive(Clone, Debug)]
+pub struct TicketsRow {
+    /// The payment of the seats.
+    pub payment: Payment,
+    /// Seats that were refunded.
+    pub refunded: Vec<u32>,
+    /// Tickets that are void.
+    pub voided: Vec<Voided>,
+    /// Scans of valid tickets of the payment, refused ones too.
+    pub scans: Vec<CheckIn>,
+}
+
 /// Streams of everything that the audit reads.
 pub trait AuditSource: Send + Sync {
     /// All wallets and ledgers, by user.
@@ -348,8 +403,17 @@ pub trait AuditSource: Send + Sync {
     /// All refunds, with their entries and events.
     fn refunds(&self) -> Rows<RefundRow>;
 
+    /// All presale codes, with their counts.
+    fn codes(&self) -> Rows<CodeRow>;
+
+    /// All payments with refunds, void tickets or scans, with these.
+    fn tickets(&self) -> Rows<TicketsRow>;
+
     /// All waiting rooms, with their counts.
     fn rooms(&self) -> Rows<RoomRow>;
+
+    /// All draws, each with its list and its order.
+    fn draws(&self) -> Rows<DrawRow>;
 
     /// All tables whose rows belong to rows of another table.
     fn families(&self) -> Rows<FamilyRow>;

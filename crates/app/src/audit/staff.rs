@@ -165,6 +165,7 @@ fn fields_of_concert(concert: &Concert) -> Now {
         ("closed", json!(concert.sale.closed)),
         ("opensAt", json!(concert.sale.opens_at.map(rfc3339))),
         ("closesAt", json!(concert.sale.closes_at.map(rfc3339))),
+        ("codesUntil", json!(concert.sale.codes_until.map(rfc3339))),
         ("maxSeatsPerUser", json!(concert.seats_per_user)),
     ]
 }
@@ -182,6 +183,8 @@ fn fields_of_queue(settings: &Settings) -> Now {
         ("activeSeconds", json!(settings.active_seconds)),
         ("claimSeconds", json!(settings.claim_seconds)),
         ("paused", json!(settings.paused)),
+        ("earlyFrom", json!(settings.early_from.map(rfc3339))),
+        ("drawAt", json!(settings.draw_at.map(rfc3339))),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use onsale_domain::concert::{Concert, Performance};
+use onsale_domain::concert::{Concert, Layout, Performance};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 
 use super::{Programme, Showing};
@@ -19,6 +19,8 @@ pub(super) struct Index {
     pub(super) era: u64,
     pub(super) programmes: BTreeMap<ConcertId, Arc<Programme>>,
     pub(super) showings: HashMap<PerformanceId, Arc<Showing>>,
+    /// The layouts of performances that have one.
+    pub(super) layouts: HashMap<PerformanceId, Arc<Layout>>,
 }
 
 impl Index {
@@ -30,6 +32,16 @@ impl Index {
     /// The revision in which a performance is known.
     pub(super) fn revision(&self, id: PerformanceId) -> Option<u64> {
         self.showings.get(&id).map(|showing| showing.revision)
+    }
+
+    /// Adds layouts, before the performances that have them. Of two versions of a layout the one with more segments is newer,
+    /// because only added seats change it.
+    pub(super) fn lay_out(&mut self, layouts: impl IntoIterator<Item = (PerformanceId, Arc<Layout>)>) {
+        for (id, layout) in layouts {
+            if self.layouts.get(&id).is_none_or(|known| known.segments() <= layout.segments()) {
+                self.layouts.insert(id, layout);
+            }
+        }
     }
 
     /// Adds concerts, and then performances, each of which belongs to a known concert. `replaces` compares the revision that is
@@ -71,6 +83,7 @@ impl Index {
             starts_at: performance.starts_at,
             date: calendar.date_of(performance.starts_at),
             seating: performance.seating.clone(),
+            layout: self.layouts.get(&performance.id).cloned(),
             revision: performance.revision,
             era: self.era,
         });

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::civil::Date;
-use onsale_domain::concert::{Concert, Dates, Performance, Seating, Target};
+use onsale_domain::concert::{Concert, Dates, Layout, Performance, Seating, Target};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::counter::Counter;
@@ -18,7 +18,7 @@ use prometheus_client::metrics::counter::Counter;
 use self::index::Index;
 use crate::calendar::Calendar;
 use crate::desk::Observer;
-use crate::store::{News, Reader, StoreError, Unit};
+use crate::store::{Listed, News, Reader, StoreError, Unit};
 
 /// The properties of a performance that only an organiser changes, as of a revision.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Showing {
     pub date: Date,
     /// Sections with grades and prices.
     pub seating: Seating,
+    /// The layout of the hall, if it has one.
+    pub layout: Option<Arc<Layout>>,
     /// The version of the performance that gave it these properties; 0 if they never changed.
     pub revision: u64,
     /// How often the catalogue was replaced before. A revision of an earlier era may be one that the database has lost.
@@ -84,6 +86,9 @@ impl Programme {
         }
     }
 }
+
+/// A layout with its performance.
+type LaidOut = (PerformanceId, Arc<Layout>);
 
 /// All concerts of the database.
 ///
@@ -230,8 +235,10 @@ impl Catalogue {
         self.reads.inc();
         let concerts = self.reader.concerts().await?;
         let performances = self.reader.performances().await?;
+        let layouts = self.reader.layouts(None).await?;
         self.index.rcu(|known| {
             let mut index = Index { edition: known.edition + 1, era: known.era + 1, ..Index::default() };
+            index.lay_out(layouts.iter().cloned());
             index.add(&concerts, &performances, &self.calendar, |known, read| known < read);
             index
         });
@@ -260,9 +267,9 @@ impl Catalogue {
         self.reads.inc();
         let (concerts, performances): (Vec<_>, Vec<_>) =
             (waiting.concerts.iter().copied().collect(), waiting.performances.iter().copied().collect());
-        match self.reader.listed(&concerts, &performances).await {
-            Ok(listed) => {
-                self.add(&listed.concerts, &listed.performances);
+        match self.read_listed(&concerts, &performances).await {
+            Ok((listed, layouts)) => {
+                self.add(&listed.concerts, &listed.performances, &layouts);
                 Ok(())
             }
             Err(error) => {
@@ -275,6 +282,18 @@ impl Catalogue {
         }
     }
 
+    /// Concerts and performances by key. The layouts are read after the performances, so none is older than its performance.
+    async fn read_listed(
+        &self,
+        concerts: &[ConcertId],
+        performances: &[PerformanceId],
+    ) -> Result<(Listed, Vec<LaidOut>), StoreError> {
+        let listed = self.reader.listed(concerts, performances).await?;
+        let found: Vec<PerformanceId> = listed.performances.iter().map(|performance| performance.id).collect();
+        let layouts = if found.is_empty() { Vec::new() } else { self.reader.layouts(Some(&found)).await? };
+        Ok((listed, layouts))
+    }
+
     fn sought(&self) -> MutexGuard<'_, Sought> {
         self.sought.lock()
     }
@@ -282,7 +301,7 @@ impl Catalogue {
     /// Adds concerts and performances that are not known yet, newer versions of concerts, and other revisions of performances. If
     /// an older revision replaces one that was committed during the read, [`Self::follow`] finds that within a second. Nothing is
     /// ever removed.
-    fn add(&self, concerts: &[Concert], performances: &[Performance]) {
+    fn add(&self, concerts: &[Concert], performances: &[Performance], layouts: &[LaidOut]) {
         let known = self.index.load();
         let is_new = concerts.iter().any(|concert| known.lacks(concert.id, concert.version))
             || performances.iter().any(|performance| known.revision(performance.id) != Some(performance.revision));
@@ -293,6 +312,7 @@ impl Catalogue {
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
+            index.lay_out(layouts.iter().cloned());
             index.add(concerts, performances, &self.calendar, |known, read| known != read);
             index
         });
@@ -330,9 +350,12 @@ impl Observer for Catalogue {
         if changed.is_empty() && fresh.is_empty() {
             return;
         }
+        let layouts = unit.rows.layouts.changed().filter_map(|(id, layout)| Some((*id, layout?.clone())));
+        let layouts: Vec<LaidOut> = layouts.collect();
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
+            index.lay_out(layouts.iter().cloned());
             index.add(&changed, fresh.iter().copied(), &self.calendar, |known, committed| known < committed);
             index
         });
@@ -342,10 +365,12 @@ impl Observer for Catalogue {
         self.reads.inc();
         let concerts = self.reader.concerts().await?;
         let performances = self.reader.performances().await?;
+        let layouts = self.reader.layouts(None).await?;
         // Additions that commits made during the query stay, because nothing is ever removed.
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
+            index.lay_out(layouts.iter().cloned());
             index.add(&concerts, &performances, &self.calendar, |known, read| known < read);
             index
         });

@@ -6,12 +6,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use onsale_domain::concert;
 use onsale_domain::ids::UserId;
-use onsale_domain::{Command, cancellation, lecture, payment, refund, waiting_room, wallet};
+use onsale_domain::{Command, cancellation, lecture, payment, presale, refund, ticket, waiting_room, wallet};
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, Applications, Cancellations, Concerts, Events, Extensions, FreedSeats, LectureHistory, Lectures,
-    Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds, Turns,
+    self, Accounts, Applications, Cancellations, CheckIns, Codes, Concerts, Draws, Events, Extensions, FreedSeats,
+    Layouts, LectureHistory, Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats,
+    TurnEnds, Turns, VoidTickets,
 };
 
 /// A command that the desk takes.
@@ -84,7 +85,15 @@ impl DeskCommand for lecture::Cancel {
 const OF_APPLICATIONS: &[Table] = &[Lectures, Applications, FreedSeats, LectureHistory, Events];
 
 impl DeskCommand for lecture::ChangeLecture {
-    const TABLES: &'static [Table] = &[Lectures, Events];
+    const TABLES: &'static [Table] = OF_APPLICATIONS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.lecture))
+    }
+}
+
+impl DeskCommand for lecture::PromoteWaiting {
+    const TABLES: &'static [Table] = OF_APPLICATIONS;
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.lecture))
@@ -116,7 +125,7 @@ impl DeskCommand for lecture::RemoveApplication {
 }
 
 impl DeskCommand for concert::Create {
-    const TABLES: &'static [Table] = &[Concerts, Rooms];
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Draws];
 
     fn hot_row(&self) -> Option<u64> {
         None
@@ -124,7 +133,7 @@ impl DeskCommand for concert::Create {
 }
 
 impl DeskCommand for concert::Schedule {
-    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances];
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Layouts];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))
@@ -132,7 +141,23 @@ impl DeskCommand for concert::Schedule {
 }
 
 impl DeskCommand for concert::Change {
-    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Events];
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Draws, Performances, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for presale::CreateCodes {
+    const TABLES: &'static [Table] = &[Rooms, Places, Codes];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for presale::DeleteCode {
+    const TABLES: &'static [Table] = &[Codes];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))
@@ -148,7 +173,7 @@ impl DeskCommand for concert::ChangePerformance {
 }
 
 impl DeskCommand for concert::AddSeats {
-    const TABLES: &'static [Table] = &[Performances, Events];
+    const TABLES: &'static [Table] = &[Performances, Layouts, Events];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.performance))
@@ -198,6 +223,15 @@ impl DeskCommand for concert::Hold {
     }
 }
 
+impl DeskCommand for concert::HoldAny {
+    const TABLES: &'static [Table] =
+        &[Accounts, Turns, TurnEnds, Places, Performances, Layouts, Seats, Reservations, Extensions, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        self.target.performance().map(hash)
+    }
+}
+
 impl DeskCommand for concert::Release {
     const TABLES: &'static [Table] = &[Accounts, Turns, TurnEnds, Places, Performances, Seats, Reservations, Events];
 
@@ -224,7 +258,8 @@ impl DeskCommand for payment::Pay {
 }
 
 /// What a refund reads and writes. It changes no token and no turn.
-const OF_REFUNDS: &[Table] = &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, Events];
+const OF_REFUNDS: &[Table] =
+    &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, VoidTickets, Events];
 
 impl DeskCommand for refund::RefundSeats {
     const TABLES: &'static [Table] = OF_REFUNDS;
@@ -252,7 +287,47 @@ impl DeskCommand for cancellation::Cancel {
 
 impl DeskCommand for cancellation::Step {
     const TABLES: &'static [Table] =
-        &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, Cancellations, Events];
+        &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, VoidTickets, Cancellations, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+/// What tickets and check-ins read and write.
+const OF_TICKETS: &[Table] = &[Performances, Seats, Reservations, Payments, VoidTickets, CheckIns, Events];
+
+impl DeskCommand for ticket::Reissue {
+    const TABLES: &'static [Table] = OF_TICKETS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for ticket::Scan {
+    const TABLES: &'static [Table] = OF_TICKETS;
+
+    // The key is checked, but check-ins are not in the admin log.
+    const IS_BY_STAFF: bool = true;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for ticket::Scans {
+    const TABLES: &'static [Table] = OF_TICKETS;
+
+    const IS_BY_STAFF: bool = true;
+
+    fn hot_row(&self) -> Option<u64> {
+        self.0.first().map(|scan| hash(scan.performance))
+    }
+}
+
+impl DeskCommand for ticket::Undo {
+    const TABLES: &'static [Table] = OF_TICKETS;
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.performance))
@@ -296,8 +371,32 @@ impl DeskCommand for waiting_room::Step {
     }
 }
 
+impl DeskCommand for waiting_room::NoteList {
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::PutBeacon {
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::StoreDraw {
+    const TABLES: &'static [Table] = &[Rooms, Places, Turns, TurnEnds, Draws];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
 impl DeskCommand for waiting_room::Configure {
-    const TABLES: &'static [Table] = &[Rooms, Places];
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use onsale_domain::ids::UserId;
 use onsale_domain::rows::Keys;
 use onsale_domain::staff::{self, ByStaff};
-use onsale_domain::{Command, cancellation, concert, lecture, payment, refund, waiting_room, wallet};
+use onsale_domain::{Command, cancellation, concert, lecture, payment, presale, refund, ticket, waiting_room, wallet};
 use tokio::sync::oneshot;
 
 use super::batch::Decider;
@@ -246,9 +246,12 @@ jobs! {
     CancelLecture(lecture::CancelLecture),
     CancelApplications(lecture::CancelApplications),
     RemoveApplication(lecture::RemoveApplication),
+    PromoteWaiting(lecture::PromoteWaiting),
     CreateConcert(concert::Create),
     Schedule(concert::Schedule),
     ChangeConcert(concert::Change),
+    CreateCodes(presale::CreateCodes),
+    DeleteCode(presale::DeleteCode),
     ChangePerformance(concert::ChangePerformance),
     AddSeats(concert::AddSeats),
     Block(concert::Block),
@@ -256,6 +259,7 @@ jobs! {
     Extend(concert::Extend),
     Rewrite(concert::Rewrite),
     Hold(concert::Hold),
+    HoldAny(concert::HoldAny),
     Release(concert::Release),
     Expire(concert::Expire),
     Pay(payment::Pay),
@@ -264,10 +268,17 @@ jobs! {
     CancelPerformance(cancellation::Cancel),
     StepOfCancellation(cancellation::Step),
     Adjust(wallet::Adjust),
+    Reissue(ticket::Reissue),
+    Scan(ticket::Scan),
+    Scans(ticket::Scans),
+    UndoCheckIn(ticket::Undo),
     Enter(waiting_room::Enter),
     Leave(onsale_domain::leaving::Leave),
     Step(waiting_room::Step),
     Configure(waiting_room::Configure),
+    NoteList(waiting_room::NoteList),
+    PutBeacon(waiting_room::PutBeacon),
+    StoreDraw(waiting_room::StoreDraw),
     HandOut(waiting_room::HandOut),
     CreateKey(staff::CreateKey),
     DeleteKey(staff::DeleteKey),
@@ -288,6 +299,8 @@ jobs! {
     RemovalByStaff(ByStaff<lecture::RemoveApplication>),
     ConcertByStaff(ByStaff<concert::Create>),
     ConcertChangeByStaff(ByStaff<concert::Change>),
+    CodesByStaff(ByStaff<presale::CreateCodes>),
+    CodeEndByStaff(ByStaff<presale::DeleteCode>),
     PerformanceByStaff(ByStaff<concert::Schedule>),
     PerformanceChangeByStaff(ByStaff<concert::ChangePerformance>),
     SeatsByStaff(ByStaff<concert::AddSeats>),
@@ -296,6 +309,8 @@ jobs! {
     RefundLogged(ByStaff<refund::RefundByStaff>),
     CancellationByStaff(ByStaff<cancellation::Cancel>),
     AdjustmentByStaff(ByStaff<wallet::Adjust>),
+    UndoByStaff(ByStaff<ticket::Undo>),
     ExtensionByStaff(ByStaff<concert::Extend>),
     SettingsByStaff(ByStaff<waiting_room::Configure>),
+    BeaconByStaff(ByStaff<waiting_room::PutBeacon>),
 }

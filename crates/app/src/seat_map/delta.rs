@@ -40,6 +40,7 @@ impl From<SeatsNews> for Delta {
                 delta.cancelled = true;
                 return delta;
             }
+            SeatsBecame::Untouched => return delta,
             SeatsBecame::Unchanged { closed } => {
                 delta.closed = Some(closed);
                 return delta;

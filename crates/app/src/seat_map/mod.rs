@@ -328,8 +328,12 @@ impl<C: ViewCache> Observer for SeatMaps<C> {
             became(seat, Known::Blocked);
         }
         for event in &rows.events {
-            if let Happening::HoldsExtended { performance, .. } = &event.happening {
+            if let Happening::HoldsExtended { performance, .. } | Happening::TicketCheckedIn { performance, .. } =
+                &event.happening
+            {
                 seats.entry(*performance).or_default();
+            } else if let Happening::TicketVoided { voided } = &event.happening {
+                seats.entry(voided.performance).or_default();
             } else if let Happening::PerformanceChanged { performance } = &event.happening {
                 seats.entry(performance.id).or_default();
             } else if let Happening::PerformanceCancelled { performance, .. } = &event.happening {

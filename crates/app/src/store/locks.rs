@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, StaffKeyId, UserId};
+use onsale_domain::presale::CodeKey;
 use onsale_domain::staff::SessionHash;
 
 use crate::idempotency::KeyId;
@@ -18,12 +19,16 @@ pub enum Table {
     AdminLog,
     Applications,
     Cancellations,
+    CheckIns,
+    Codes,
     Concerts,
+    Draws,
     Events,
     ExternalCharges,
     Extensions,
     FreedSeats,
     KeptAnswers,
+    Layouts,
     LectureHistory,
     Lectures,
     Ledger,
@@ -38,6 +43,7 @@ pub enum Table {
     StaffSessions,
     TurnEnds,
     Turns,
+    VoidTickets,
 }
 
 impl Table {
@@ -46,15 +52,21 @@ impl Table {
         (Self::Accounts, "accounts"),
         (Self::AdminLog, "admin_log"),
         (Self::Applications, "applications"),
+        (Self::Applications, "waiting_blocks"),
         (Self::Cancellations, "cancellations"),
         (Self::Cancellations, "failed_refunds"),
+        (Self::CheckIns, "check_ins"),
+        (Self::Codes, "codes"),
+        (Self::Codes, "code_uses"),
         (Self::Concerts, "concerts"),
+        (Self::Draws, "draws"),
         (Self::Events, "events"),
         (Self::Events, "event_positions"),
         (Self::Extensions, "hold_extensions"),
         (Self::ExternalCharges, "external_charges"),
         (Self::FreedSeats, "freed_seats"),
         (Self::KeptAnswers, "kept_answers"),
+        (Self::Layouts, "layouts"),
         (Self::LectureHistory, "lecture_history"),
         (Self::Lectures, "lectures"),
         (Self::Ledger, "ledger"),
@@ -72,6 +84,7 @@ impl Table {
         (Self::StaffSessions, "staff_sessions"),
         (Self::TurnEnds, "turn_ends"),
         (Self::Turns, "turns"),
+        (Self::VoidTickets, "void_tickets"),
     ];
 
     /// The table of this name, if a command may need it.
@@ -95,6 +108,8 @@ pub enum Lock {
     StaffDirectory,
     /// The row of a wallet.
     Account(UserId),
+    /// The row of a presale code.
+    Code(CodeKey),
     /// The row of a lecture.
     Lecture(LectureId),
     /// The row of a waiting room.

@@ -2,33 +2,40 @@
 //!
 //! Each database has one implementation. A store knows rows and no rules.
 
+mod draws;
 mod error;
 mod export;
 mod figures;
+mod lectures;
 pub mod locks;
 pub mod news;
 mod reader;
 mod retention;
 mod staff;
+mod tickets;
 mod writer;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use onsale_domain::time::Timestamp;
 use prometheus_client::registry::Registry;
 
 use crate::conditions::Conditions;
 
+pub use draws::{Draws, EntryRow};
 pub use error::StoreError;
 pub use export::{Applicant, Attendee, EXPORT_WITHIN, EXPORTED_TOGETHER, ExportRow, ExportRows, Exports};
 pub use figures::{FigureBoard, PerformanceFigures, Published};
+pub use lectures::{AppliedLecture, LectureFilter, WaitingUser};
 pub use news::News;
 pub use reader::{
-    Announced, AppliedLecture, GivenBack, HoldRecord, LectureFilter, Listed, Page, Reader, RefundsOf, RoomRecord,
-    SeatRecord, SeatRows, SeatTaken, UnsettledSeat,
+    Announced, GivenBack, HoldRecord, Listed, Page, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, SeatTaken,
+    UnsettledSeat,
 };
 pub use retention::Retention;
 pub use staff::{ListedKey, LogFilter, LogRow};
+pub use tickets::{Conflict, ConflictKind, Manifest, ShownTicket, SigningKey, TicketStatus, Tickets, TicketsOf};
 pub use writer::{Unit, Wanted, Writer};
 
 /// A database with the data of a sale.
@@ -73,6 +80,9 @@ pub trait Store: Send + Sync {
 
     /// A value that all instances share. Stores `offered` if there is no value with this name yet. Returns the stored one.
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// Notes the keys that sign and verify tickets, by their public halves: the first signs from `at` on, unless it does already.
+    async fn note_ticket_keys(&self, keys: &[[u8; 32]], at: Timestamp) -> Result<(), StoreError>;
 
     /// Closes all connections and tidies up. Nothing is written after this.
     async fn close(&self);

@@ -81,6 +81,8 @@ pub enum SeatsBecame {
     Extended(Timestamp, u32),
     /// As they were. The performance is cancelled for good.
     Cancelled,
+    /// As they were, and so is everything else that a map shows: a ticket became void, or was scanned at the door.
+    Untouched,
     /// As they were. The holds of the performance are closed or opened.
     Unchanged {
         /// Whether the holds are closed from now on.

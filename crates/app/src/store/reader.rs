@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
-use onsale_domain::concert::{Concert, Notice, Performance, Reservation, Seat};
+use onsale_domain::concert::{Concert, Layout, Notice, Performance, Reservation, Seat};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
 };
 use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::{self, Code, CodeKey};
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
@@ -19,9 +20,12 @@ use onsale_domain::waiting_room::{Room, Token, Turn};
 use onsale_domain::wallet::{Account, Entry};
 
 use super::StoreError;
+use super::draws::Draws;
 use super::export::Attendee;
 use super::figures::PerformanceFigures;
+use super::lectures::{AppliedLecture, LectureFilter, WaitingUser};
 use super::staff::{ListedKey, LogFilter, LogRow};
+use super::tickets::Tickets;
 use crate::event::StoredEvent;
 
 /// A page of a list: at most `limit` rows that follow `after`.
@@ -31,37 +35,6 @@ pub struct Page<C> {
     pub after: Option<C>,
     /// Maximum number of rows.
     pub limit: usize,
-}
-
-/// Which lectures to list.
-#[derive(Clone, Copy, Debug)]
-pub struct LectureFilter {
-    /// Only lectures that start at this instant or later.
-    pub from: Timestamp,
-    /// Only lectures that start before this instant; `None` for no end.
-    pub until: Option<Timestamp>,
-    /// Only lectures that users may apply for at this instant, apart from their start; `None` for any.
-    pub available_at: Option<Timestamp>,
-}
-
-impl LectureFilter {
-    /// All lectures that start at an instant or later.
-    pub fn starting(from: Timestamp) -> Self {
-        Self { from, until: None, available_at: None }
-    }
-}
-
-/// A lecture that a user applied for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AppliedLecture {
-    /// Id of the lecture.
-    pub lecture: LectureId,
-    /// Title of the lecture.
-    pub title: Arc<str>,
-    /// Start of the lecture.
-    pub starts_at: Timestamp,
-    /// When the user got the place.
-    pub applied_at: Timestamp,
 }
 
 /// The seats of a performance that have a row, as of one of its versions.
@@ -195,7 +168,7 @@ pub struct HoldRecord {
 
 /// Reads next to the writers. Each call sees everything that was answered before the call.
 #[async_trait]
-pub trait Reader: Send + Sync {
+pub trait Reader: Draws + Tickets + Send + Sync {
     /// The database's time now. Costs no query.
     fn now(&self) -> Timestamp;
 
@@ -225,7 +198,13 @@ pub trait Reader: Send + Sync {
     /// Users with a place in a lecture, by seat number.
     async fn applicants(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<Applicant>, StoreError>;
 
-    /// Lectures that were cancelled at this instant or later and still have applications.
+    /// Users who wait for a place in a lecture, in order. `after` is the number of an entry.
+    async fn waiting_users(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<WaitingUser>, StoreError>;
+
+    /// Lectures with free places that users on their waiting lists may get at an instant.
+    async fn lectures_to_promote(&self, at: Timestamp) -> Result<Vec<LectureId>, StoreError>;
+
+    /// Lectures that were cancelled at this instant or later and still have applications or a waiting list.
     async fn lectures_to_empty(&self, since: Timestamp) -> Result<Vec<LectureId>, StoreError>;
 
     /// The lectures that a user applied for, by start. Only `lecture`, if it is given.
@@ -243,6 +222,9 @@ pub trait Reader: Send + Sync {
 
     /// All performances, in no order.
     async fn performances(&self) -> Result<Vec<Performance>, StoreError>;
+
+    /// The layouts of these performances, or of all. Performances without a layout are left out.
+    async fn layouts(&self, of: Option<&[PerformanceId]>) -> Result<Vec<(PerformanceId, Arc<Layout>)>, StoreError>;
 
     /// The named concerts with all of their performances, and the named performances with their concerts.
     async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {
@@ -280,6 +262,12 @@ pub trait Reader: Send + Sync {
 
     /// A user's payments, newest first.
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError>;
+
+    /// A presale code, with its uses that count for this user.
+    async fn code(&self, key: &CodeKey, user: &UserId) -> Result<Option<presale::Standing>, StoreError>;
+
+    /// The presale codes of a concert by their text, each with its holds that are not settled and its payments.
+    async fn codes(&self, concert: ConcertId, page: Page<Arc<str>>) -> Result<Vec<(Code, u64)>, StoreError>;
 
     /// Refunds of a payment or a performance, newest first.
     async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError>;

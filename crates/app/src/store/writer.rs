@@ -42,6 +42,9 @@ impl Wanted {
         }
         locks.extend(keys.staff_sessions.iter().copied().map(Lock::StaffSession));
         locks.extend(keys.accounts.iter().cloned().map(Lock::Account));
+        locks.extend(keys.codes.keys().cloned().map(Lock::Code));
+        // Most holds have no code, so their command does not name the tables.
+        locks.extend((!keys.codes.is_empty()).then_some(Lock::Table(locks::Table::Codes)));
         locks.extend(keys.lectures.keys().copied().map(Lock::Lecture));
         locks.extend(keys.rooms.iter().copied().map(Lock::Room));
         locks.extend(keys.performances.iter().copied().map(Lock::Performance));
@@ -63,6 +66,7 @@ impl Wanted {
             Lock::StaffDirectory => drop(keys.staff_changes.get_or_insert_default()),
             Lock::StaffSession(hash) => drop(keys.staff_sessions.insert(*hash)),
             Lock::Account(user) => drop(keys.accounts.insert(user.clone())),
+            Lock::Code(key) => drop(keys.codes.entry(key.clone()).or_default()),
             Lock::Lecture(lecture) => drop(keys.lectures.entry(*lecture).or_default()),
             Lock::Room(concert) => drop(keys.rooms.insert(*concert)),
             Lock::Performance(performance) => drop(keys.performances.insert(*performance)),

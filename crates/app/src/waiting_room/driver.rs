@@ -61,6 +61,7 @@ impl Driver {
         }
         for (concert, room) in self.rooms.rooms.load().iter() {
             room.update_outlook(at);
+            self.draw_if_due(room);
             if room.admission.is_stepping() {
                 continue;
             }

@@ -5,6 +5,7 @@
 
 mod availability;
 mod change;
+mod drawing;
 mod driver;
 mod estimate;
 mod follow;
@@ -204,9 +205,9 @@ impl Rooms {
         let waited_for = rooms.values().filter(|room| room.waiting() > 0);
         let free = |room: &Arc<LiveRoom>| {
             let snapshot = room.snapshot();
-            let settings = snapshot.room.settings;
-            let is_open = settings.sale.is_open(at);
-            if is_open { u64::from(settings.max_active.saturating_sub(snapshot.room.active)) } else { 0 }
+            let room = &snapshot.room;
+            let is_open = room.is_opened(at) && !room.settings.sale.is_closed(at);
+            if is_open { u64::from(room.settings.max_active.saturating_sub(room.active)) } else { 0 }
         };
         waited_for.map(free).sum()
     }

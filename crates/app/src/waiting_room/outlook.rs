@@ -85,7 +85,7 @@ impl Forecaster {
         let expected = f64::from(room.settings.max_active) / self.pace.turn_seconds(&room.settings);
         let pace = expected.max(AHEAD_OF_PACE * self.pace.calls_per_second());
         // Outside the hours of the sale as during a pause.
-        let settings = Settings { paused: !room.settings.admits(at), ..room.settings };
+        let settings = Settings { paused: !room.admits(at), ..room.settings };
         Plan::new(&settings, room.active, waiting, pace, self.polls_per_second)
     }
 
@@ -102,7 +102,9 @@ impl Forecaster {
     /// Measures a move of the room.
     pub(super) fn measure(&mut self, moved: &Move<'_>, at: Timestamp) {
         let ((before, line), (room, _)) = (moved.from, moved.to);
-        let called = line.users_up_to(room.served);
+        // The closing of a list passes its entries, and calls none.
+        let is_closing = before.list != room.list && before.list.is_none();
+        let called = if is_closing { 0 } else { line.users_up_to(room.served) };
         let ended = (called + u64::from(before.active)).saturating_sub(u64::from(room.active));
         let absent = moved.absent.min(ended);
         self.pace.measure(Change { active: before.active, called, ended, absent }, at);
@@ -124,8 +126,7 @@ impl Forecaster {
         let waiting = line.users_up_to(moved.issued.max(line.issued));
         let seconds = seconds_between(self.made_at, at);
         // The sale opens and closes by the clock, too.
-        let changed =
-            before.settings != room.settings || room.settings.admits(self.made_at) != room.settings.admits(at);
+        let changed = before.settings != room.settings || before.admits(self.made_at) != room.admits(at);
         // In an empty room the next outlook is computed now and then: the next client is answered from it.
         let moves = waiting > 0 && (self.called > 0 || waited == 0);
         if waiting == 0 && waited == 0 {
@@ -145,7 +146,7 @@ impl Forecaster {
         });
         let called = precise(self.called);
         let mut elapsed = Elapsed { seconds, called, waiting: precise(waited), earlier };
-        if !room.settings.admits(at) {
+        if !room.admits(at) {
             elapsed.seconds = 0.0;
         }
         (self.made_at, self.called) = (at.not_before(self.made_at), 0);

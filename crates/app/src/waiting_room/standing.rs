@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use onsale_domain::concert::Notice;
+use onsale_domain::ids::UserId;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Token;
 
@@ -31,6 +32,15 @@ pub enum Purpose {
 /// The standing of a token in its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
+    /// In line before the opening: no place is admitted yet.
+    Early {
+        /// 1 is the first to be admitted; `None` before the order is known.
+        position: Option<u64>,
+        /// Estimated seconds until the admission, at least 1; `None` before the order is known.
+        estimated_wait_seconds: Option<u64>,
+        /// Seconds until the next poll, at least 1.
+        poll_after_seconds: u64,
+    },
     /// In line.
     Waiting {
         /// 1 is the next to be admitted.
@@ -52,6 +62,8 @@ pub enum Standing {
 /// The standing of a place, as staff see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
+    /// In line before the opening, at this position. 1 is the first to be admitted.
+    Early(Option<u64>),
     /// In line, at this position. 1 is the next to be admitted.
     Waiting(u64),
     /// Admitted, and the turn runs.
@@ -75,6 +87,8 @@ pub struct Placement {
     pub is_closed: bool,
     /// When the sale opens or has opened, if that is set.
     pub opens_at: Option<Timestamp>,
+    /// When the list of a draw closes or has closed, if places are drawn.
+    pub draw_at: Option<Timestamp>,
     /// When the sale closes or has closed, if that is set.
     pub closes_at: Option<Timestamp>,
     /// The text that buyers read, if there is one. Shared by all polls of the room.
@@ -138,8 +152,13 @@ impl Rooms {
     pub fn look(&self, token: &Token) -> Option<Look> {
         let room = self.get(token.concert)?;
         let now = self.reader.now();
-        Some(match room.snapshot().line.position(token.place) {
+        let snapshot = room.snapshot();
+        Some(match snapshot.line.position(room.resolved(token.clone()).place) {
+            Some(position) if snapshot.room.is_early() => {
+                Look::Early(Some(position).filter(|_| snapshot.room.is_order_known()))
+            }
             Some(position) => Look::Waiting(position),
+            None if room.is_waiting(token) => Look::Early(None),
             None if room.stands(token, now) => Look::Active,
             None => Look::Expired,
         })
@@ -187,6 +206,21 @@ impl Rooms {
             }
         }
         Err(StoreError::Unavailable("the database is older than a place in line".to_owned()))
+    }
+
+    /// The entry of a user in the closed list of a room, with whether its place is in line or its turn runs. Reads the database.
+    ///
+    /// # Errors
+    /// `StoreError` if the database cannot be read.
+    pub(super) async fn entry_in(
+        &self,
+        room: &Arc<LiveRoom>,
+        user: &UserId,
+    ) -> Result<Option<(Token, bool)>, StoreError> {
+        let Some(list) = room.snapshot().room.list else { return Ok(None) };
+        let Some(token) = self.reader.draw_entry_of(room.concert(), user, list).await? else { return Ok(None) };
+        let stands = self.stands(room, &token).await?;
+        Ok(Some((token, stands)))
     }
 
     /// Whether a place is in line, or its turn runs. The changes of other instances are read before the answer is no.

@@ -144,7 +144,7 @@ fn concerts(sql: &Sql) -> Vec<String> {
             &format!(
                 "rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served,
                 given_up, active, admissions, version, updated_at, retired_version, places_dropped_to, admitted{})",
-                sql.pick("", ", written_version")
+                sql.pick("", ", stated_version")
             ),
             &format!(
                 "{concert}, 200, 50, 600, 60, {no}, {reservations}, {reservations}, 0, 0, {nothing}, 9, {long_ago}, 9,
@@ -156,7 +156,7 @@ fn concerts(sql: &Sql) -> Vec<String> {
             &format!(
                 "performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds,
                 revenue, open_payments{})",
-                sql.pick("", ", known_version, written_version")
+                sql.pick("", ", known_version, stated_version")
             ),
             &format!(
                 "{performance}, {concert}, {long_ago}, '[{{\"from\":1,\"to\":{reservations},\"grade\":\"R\",\"price\":50000}}]',
@@ -218,11 +218,13 @@ fn lectures(sql: &Sql) -> Vec<String> {
     let (rows, numbers, now) = (sql.applications(), sql.numbers(concerts), sql.now());
     let (lecture, own, line) = (sql.id(LECTURE, "l"), sql.id(LECTURE, "n"), sql.id(10, "n"));
     let (starts, long_ago) = (sql.lecture_starts(), format!("{now} - 60 * {DAY_MILLIS}"));
+    let written = sql.pick("", ", written_version");
+    let version = if written.is_empty() { String::new() } else { format!(", {applications}") };
     vec![
         format!(
             "INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version,
-                updated_at, highest_capacity) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {starts}, 100, {applications},
-                {applications}, {applications}, {long_ago}, 100 FROM s"
+                updated_at, highest_capacity{written}) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {starts}, 100, {applications},
+                {applications}, {applications}, {long_ago}, 100{version} FROM s"
         ),
         format!(
             "INSERT INTO applications (lecture_id, user_id, seat_number, applied_at) {rows}

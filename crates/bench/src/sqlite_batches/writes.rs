@@ -86,11 +86,11 @@ const APPLICATION: &[Stream] = &[
     ),
     each(
         "SELECT * FROM program.applications ORDER BY seat_number LIMIT ?1",
-        "INSERT INTO applications VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO applications VALUES (?1, ?2, ?3, ?4, ?5)",
     ),
     each(
         "SELECT * FROM program.lecture_history ORDER BY version LIMIT ?1",
-        "INSERT INTO lecture_history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO lecture_history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     ),
     events!("lecture.applied"),
 ];

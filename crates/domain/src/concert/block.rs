@@ -64,7 +64,7 @@ impl Command for Block {
                 assert!(seat.is_lapsed(at), "a seat that is held or sold was blocked");
                 end_hold(seat.reservation, Ending::Expired, rows, cx);
             }
-            rows.blocks.put((id, *number), self.reason.clone());
+            rows.block_seat((id, *number), self.reason.clone());
         }
         if !free.is_empty()
             && let Some(performance) = rows.performances.change(&id)
@@ -91,7 +91,7 @@ impl Command for Unblock {
         let (seats, _) = judge(id, &self.seats, rows, cx)?;
         let cx = &mut cx.not_before(rows.performances.get(&id).map(|performance| performance.updated_at));
         let freed: Arc<[u32]> = seats.iter().copied().filter(|seat| rows.block_of((id, *seat)).is_some()).collect();
-        freed.iter().for_each(|number| rows.blocks.remove(&(id, *number)));
+        freed.iter().for_each(|number| rows.unblock_seat(&(id, *number)));
         if !freed.is_empty()
             && let Some(performance) = rows.performances.change(&id)
         {

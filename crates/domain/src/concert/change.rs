@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::hold::SEATS_NAMED_MAX;
-use super::{Concert, GradePrice, Performance, SECTIONS_MAX, Sale, Seating, record};
+use super::{Concert, GradePrice, Performance, SECTIONS_MAX, Sale, Seating, adding, record};
 use crate::event::{Event, Happening};
 use crate::ids::{ConcertId, EventId, PerformanceId};
 use crate::refund::Policy;
@@ -38,6 +38,8 @@ pub struct Change {
     pub opens_at: Option<Option<Timestamp>>,
     /// From this instant on the sale is closed; `Some(None)` lifts the bound.
     pub closes_at: Option<Option<Timestamp>>,
+    /// Before this instant a user needs a presale code; `Some(None)` ends the presale.
+    pub codes_until: Option<Option<Timestamp>>,
     /// Seats of one performance for one user, 1 to 20. A lower limit takes no seat away.
     pub seats_per_user: Option<u32>,
 }
@@ -53,6 +55,7 @@ impl Change {
             closed: None,
             opens_at: None,
             closes_at: None,
+            codes_until: None,
             seats_per_user: None,
         }
     }
@@ -63,6 +66,7 @@ impl Change {
             closed: self.closed.unwrap_or(before.sale.closed),
             opens_at: self.opens_at.unwrap_or(before.sale.opens_at),
             closes_at: self.closes_at.unwrap_or(before.sale.closes_at),
+            codes_until: self.codes_until.unwrap_or(before.sale.codes_until),
         };
         Concert {
             title: self.title.clone().unwrap_or_else(|| before.title.clone()),
@@ -104,6 +108,25 @@ pub struct AddSeats {
     pub performance: PerformanceId,
     /// The seats to add.
     pub seats: Seating,
+    /// The same ranges, as the request lists them, with their places. Empty if it names no place.
+    pub places: Vec<AddedRange>,
+}
+
+/// A range of seats to add, with its place in the layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedRange {
+    /// The first seat number.
+    pub from: u32,
+    /// The last seat number.
+    pub to: u32,
+    /// The section, which may be new.
+    pub section: Option<Arc<str>>,
+    /// The row, which may be new.
+    pub row: Option<Arc<str>>,
+    /// That of the section if it is not named.
+    pub grade: Option<Arc<str>>,
+    /// Points; that of the section if it is not named.
+    pub price: Option<i64>,
 }
 
 impl Command for Change {
@@ -112,15 +135,22 @@ impl Command for Change {
     fn needs(&self, keys: &mut Keys) {
         keys.rooms.insert(self.concert);
         keys.concerts.insert(self.concert);
+        if self.opens_at.is_some() {
+            keys.draws.insert(self.concert);
+        }
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
         let before = rows.concerts.get(&self.concert).ok_or(Refusal::ConcertNotFound)?.clone();
         let after = self.apply(&before);
-        if !after.sale.is_sound() {
+        if let Some(field) = after.sale.contradiction() {
             // The field that the request names, so that the client finds what it wrote.
-            let field = if self.closes_at.is_some() { "closesAt" } else { "opensAt" };
-            return Err(Refusal::SaleHours { field });
+            let is_named = if field == "closesAt" { self.closes_at.is_some() } else { self.codes_until.is_some() };
+            return Err(Refusal::SaleHours { field: if is_named { field } else { "opensAt" } });
+        }
+        rows.rooms.get(&self.concert).map_or(Ok(()), |room| room.judge_sale(&after.sale, cx.at))?;
+        if before.sale.opens_at != after.sale.opens_at {
+            waiting_room::judge_beacon(rows, self.concert, &after.sale)?;
         }
         if after == before {
             return Ok(before);
@@ -176,17 +206,26 @@ impl Command for AddSeats {
 
     fn needs(&self, keys: &mut Keys) {
         keys.performances.insert(self.performance);
+        keys.layouts.insert(self.performance);
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Performance, Refusal> {
-        let before = rows.performances.get(&self.performance).ok_or(Refusal::PerformanceNotFound)?.clone();
+        let id = self.performance;
+        let before = rows.performances.get(&id).ok_or(Refusal::PerformanceNotFound)?.clone();
         if before.cancelled_at.is_some() {
             return Err(Refusal::PerformanceCancelled);
         }
-        let seating = before.seating.with(&self.seats, SEATS_NAMED_MAX);
+        let (layout, added) = adding::place(self, &before, rows.layouts.get(&id))?;
+        let seating = before.seating.with(&added, SEATS_NAMED_MAX);
         let seating = seating.map_err(|seats| Refusal::SeatExists { seats })?;
-        if seating.sections().len() > SECTIONS_MAX {
+        if layout.is_none() && seating.sections().len() > SECTIONS_MAX {
             return Err(Refusal::SectionLimit);
+        }
+        if let Some(layout) = layout {
+            rows.layouts.put(id, Arc::new(layout));
+        }
+        if let Some(hall) = rows.halls.get_mut(&id) {
+            added.sections().iter().for_each(|range| hall.add(range.from..=range.to));
         }
         let after = Performance { seating, ..before.clone() };
         Ok(change(&before, after, rows, cx))

@@ -2,40 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Reservation, SEATS_PER_USER_MAX, Seat, Status};
+use super::target::{Asked, Dates, Open, Target, find_open};
+use super::{Performance, Reservation, SEATS_PER_USER_MAX, Seat, Status};
 use crate::event::{Event, Happening};
 use crate::ids::{EventId, PerformanceId, ReservationId};
+use crate::presale::CodeKey;
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
-use crate::{Command, Context, Refusal};
+use crate::{Command, Context, Refusal, presale};
 
 /// Maximum number of seats that one refusal names. A request may name many more, and its answer may be kept.
 pub const SEATS_NAMED_MAX: usize = 20;
-
-/// The performance that a hold is for, as the request names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The performance with this id, which may not exist.
-    Performance(PerformanceId),
-    /// The performance with this id, if it starts in this period: from the first instant, and before the second. The request names
-    /// a date, and the performance may have been moved since.
-    Dated(PerformanceId, Timestamp, Timestamp),
-    /// The request names a date without a performance.
-    NoneOnDate,
-    /// The request names a date with several performances.
-    SeveralOnDate,
-}
-
-/// The dates of a concert, as of a state of its performances. Performances are never removed, and each move gives one of them
-/// a higher revision, so equal values have the same dates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dates {
-    /// Number of performances of the concert.
-    pub performances: u64,
-    /// Sum of their revisions.
-    pub revisions: u64,
-}
 
 /// Holds seats: all or none.
 #[derive(Clone, Debug)]
@@ -49,6 +27,8 @@ pub struct Hold {
     pub dates: Option<Dates>,
     /// Seat numbers as the client wrote them, none twice. A number below 1 is no seat of any performance.
     pub seats: Arc<[i64]>,
+    /// The presale code of the request. Without a presale it is ignored.
+    pub code: Option<Arc<str>>,
 }
 
 /// Gives held seats back.
@@ -76,21 +56,16 @@ pub struct Held {
     pub starts_at: Timestamp,
 }
 
-impl Target {
-    /// The performance, if the request names one.
-    pub fn performance(self) -> Option<PerformanceId> {
-        match self {
-            Self::Performance(id) | Self::Dated(id, ..) => Some(id),
-            Self::NoneOnDate | Self::SeveralOnDate => None,
-        }
-    }
+/// A hold that nothing refuses.
+pub(super) struct Judged {
+    pub(super) reservation: Reservation,
+    /// The presale code that it uses.
+    pub(super) code: Option<CodeKey>,
+}
 
-    /// Whether this start agrees with the date of the request.
-    fn agrees(self, starts_at: Timestamp) -> bool {
-        match self {
-            Self::Dated(_, from, until) => from <= starts_at && starts_at < until,
-            Self::Performance(_) | Self::NoneOnDate | Self::SeveralOnDate => true,
-        }
+impl Hold {
+    fn asked(&self) -> Asked<'_> {
+        Asked { token: &self.token, target: self.target, dates: self.dates, code: self.code.as_ref() }
     }
 }
 
@@ -98,12 +73,8 @@ impl Command for Hold {
     type Output = Held;
 
     fn needs(&self, keys: &mut Keys) {
-        self.token.needs(keys);
-        if self.dates.is_some() {
-            keys.dates.insert(self.token.concert);
-        }
+        self.asked().needs(keys);
         if let Some(performance) = self.target.performance() {
-            keys.performances.insert(performance);
             // More seats than any limit allows are refused before a seat is read.
             if self.seats.len() <= SEATS_PER_USER_MAX as usize {
                 keys.seats.extend(seat_numbers(&self.seats).map(|seat| (performance, seat)));
@@ -112,24 +83,8 @@ impl Command for Hold {
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Held, Refusal> {
-        let token = &self.token;
-        let reservation = judge(self, rows, cx)?;
-        waiting_room::bind_place(rows, token);
-
-        settle_lapsed(&reservation, rows, cx);
-        for seat in reservation.seats.iter() {
-            let (held_until, extended) = (reservation.held_until, reservation.extended);
-            let row = Seat { reservation: reservation.id, held_until, extended, sold: false };
-            rows.seats.put((reservation.performance, *seat), row);
-        }
-        record(rows, reservation.performance, EventId::new(reservation.id.uuid()), reservation.held_at, || {
-            Happening::SeatsHeld { claim: reservation.claim(), held_until: reservation.held_until }
-        });
-        rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
-        rows.reservations.put(reservation.id, reservation.clone());
-        count_taken(rows, &reservation);
-        let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
-        Ok(Held { reservation, starts_at })
+        let judged = judge(self, rows, cx)?;
+        Ok(take(&self.token, judged, rows, cx))
     }
 }
 
@@ -186,54 +141,62 @@ pub(super) fn seat_numbers(seats: &[i64]) -> impl Iterator<Item = u32> {
     seats.iter().filter_map(|seat| u32::try_from(*seat).ok())
 }
 
+/// Takes the seats of a hold that was judged, and uses its presale code. Nothing here refuses.
+pub(super) fn take(token: &Token, judged: Judged, rows: &mut Rows, cx: &mut Context<'_>) -> Held {
+    let Judged { reservation, code } = judged;
+    waiting_room::bind_place(rows, token);
+    settle_lapsed(&reservation, rows, cx);
+    for seat in reservation.seats.iter() {
+        let (held_until, extended) = (reservation.held_until, reservation.extended);
+        let row = Seat { reservation: reservation.id, held_until, extended, sold: false };
+        rows.put_seat((reservation.performance, *seat), row);
+    }
+    record(rows, reservation.performance, EventId::new(reservation.id.uuid()), reservation.held_at, || {
+        Happening::SeatsHeld { claim: reservation.claim(), held_until: reservation.held_until }
+    });
+    rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
+    rows.reservations.put(reservation.id, reservation.clone());
+    count_taken(rows, &reservation);
+    if let Some(code) = code {
+        presale::take(rows, &code, &reservation);
+    }
+    let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
+    Held { reservation, starts_at }
+}
+
 /// All checks, in the order of the contract. Changes nothing.
-fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservation, Refusal> {
-    let Hold { token, target, dates, seats } = request;
-    waiting_room::may_hold(rows, token, cx.at)?;
-    // Before the target is judged: a refusal may be kept, so it has to be that of the dates as they are.
-    if dates.is_some_and(|dates| rows.dates_of(token.concert) != dates) {
-        return Err(Refusal::DateMoved);
-    }
-    let id = match target {
-        Target::Performance(id) | Target::Dated(id, ..) => *id,
-        Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
-        Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
-    };
-    let performance = rows
-        .performances
-        .get(&id)
-        .filter(|performance| performance.concert == token.concert)
-        .ok_or(Refusal::PerformanceNotFound)?;
-    if !target.agrees(performance.starts_at) {
-        return Err(Refusal::DateMoved);
-    }
-    // The decision uses the clock as it is now. The history, and the ids that order it, never go back in time.
-    let at = cx.at.not_before(performance.updated_at);
-    let written_at = cx.at.max(performance.updated_at);
-    performance.sale.judge(at)?;
-    if performance.cancelled_at.is_some() {
-        return Err(Refusal::PerformanceCancelled);
-    }
-    if performance.closed || performance.starts_at <= at {
-        return Err(Refusal::PerformanceClosed);
-    }
+fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Judged, Refusal> {
+    let Hold { token, seats, .. } = request;
+    let Open { performance, at, code } = find_open(request.asked(), rows, cx)?;
     let exists = |seat: &i64| u32::try_from(*seat).is_ok_and(|seat| performance.seating.section_of(seat).is_some());
     let unknown: Vec<i64> = seats.iter().copied().filter(|seat| !exists(seat)).take(SEATS_NAMED_MAX).collect();
     if !unknown.is_empty() {
         return Err(Refusal::SeatUnknown { seats: unknown });
     }
-    if owned(rows, token, id, at) + seats.len() > performance.seats_per_user as usize {
+    if owned(rows, token, performance.id, at) + seats.len() > performance.seats_per_user as usize {
         return Err(Refusal::SeatLimit);
     }
     let seats: Arc<[u32]> = seat_numbers(seats).collect();
-    judge_free(rows, id, &seats, at)?;
+    judge_free(rows, performance.id, &seats, at)?;
+    Ok(Judged { reservation: reserve(token, performance, seats, at, cx), code })
+}
 
+/// A new hold of seats that are free at this instant.
+pub(super) fn reserve(
+    token: &Token,
+    performance: &Performance,
+    seats: Arc<[u32]>,
+    at: Timestamp,
+    cx: &mut Context<'_>,
+) -> Reservation {
+    // The decision uses the clock as it is now. The history, and the ids that order it, never go back in time.
+    let written_at = cx.at.max(performance.updated_at);
     let prices: Arc<[i64]> =
         seats.iter().filter_map(|seat| performance.seating.section_of(*seat)).map(|s| s.price).collect();
-    Ok(Reservation {
+    Reservation {
         id: ReservationId::new(cx.ids.next(written_at)),
         concert: token.concert,
-        performance: id,
+        performance: performance.id,
         user: token.user.clone(),
         place: token.place,
         seats,
@@ -246,11 +209,11 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
         status: Status::Held,
         refunded: Vec::new(),
         end_event: None,
-    })
+    }
 }
 
 /// Seats of the performance that the user holds now or has bought and not given back.
-fn owned(rows: &Rows, token: &Token, performance: PerformanceId, at: Timestamp) -> usize {
+pub(super) fn owned(rows: &Rows, token: &Token, performance: PerformanceId, at: Timestamp) -> usize {
     rows.open_reservations_of(token.concert, &token.user)
         .filter(|r| r.performance == performance && (r.is_live(at) || r.status == Status::Paid))
         .map(|r| r.seats.len() - r.refunded.len())
@@ -316,7 +279,7 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
         // A later hold may have taken a seat of a lapsed hold: then the seat stays with the later one.
         let key = (reservation.performance, *seat);
         if rows.seats.get(&key).is_some_and(|seat| seat.reservation == id) {
-            rows.seats.remove(&key);
+            rows.free_seat(&key);
         }
     }
     record(rows, reservation.performance, event, cx.at, || Happening::SeatsReleased {

@@ -1,12 +1,18 @@
 //! Concerts: their performances and seats, and the holds on them.
 
+mod adding;
+mod best;
 mod block;
 mod change;
 mod extend;
+mod hall;
 mod hold;
+mod hold_any;
 mod holds_counted;
+mod layout;
 mod sale;
 mod seating;
+mod target;
 
 use std::sync::Arc;
 
@@ -19,16 +25,22 @@ use crate::waiting_room::{self, Room};
 use crate::{Command, Context, Refusal};
 
 pub use block::{Block, Blocked, SEATS_AT_ONCE_MAX, Unblock};
-pub use change::{AddSeats, Change, ChangePerformance, Notice};
+pub use change::{AddSeats, AddedRange, Change, ChangePerformance, Notice};
 pub use extend::{EXTENSION_SECONDS_MAX, Extend, Extended, Extension, HoldEnd, Rewrite};
-pub use hold::{Dates, Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX, Target};
+pub use hall::{Hall, LAPSED_WITHIN_MILLIS, Taken};
+pub use hold::{Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX};
 pub(crate) use hold::{count_settled, end_hold, last_change, owned_reservation, record};
+pub use hold_any::{HoldAny, Wish};
 pub use holds_counted::{ENDING_WITHIN_MILLIS, HoldsCounted, lapsed_up_to};
+pub use layout::{
+    LAID_SECTIONS_MAX, LaidRow, LaidSection, Layout, PlannedSection, PlannedSegment, SEGMENTS_MAX, UnsoundLayout,
+};
 pub use sale::{SEATS_PER_USER_DEFAULT, SEATS_PER_USER_MAX, Sale};
 pub use seating::{
     GRADE_DEFAULT, GradePrice, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, SECTIONS_MAX, Seating, Section,
     Unsound,
 };
+pub use target::{Dates, Target};
 
 /// A concert, as lists show it. Its dates come from its performances.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,6 +246,8 @@ pub struct Create {
     pub venue: Arc<str>,
     /// Admission settings of its waiting room, and when the concert is on sale.
     pub room: waiting_room::Settings,
+    /// A fresh seed from the system's random source, if early places are drawn.
+    pub seed: Option<waiting_room::Seed>,
     /// Seats of one performance for one user, 1 to [`SEATS_PER_USER_MAX`].
     pub seats_per_user: u32,
     /// The text that buyers read, if there is one.
@@ -249,6 +263,8 @@ pub struct Schedule {
     pub starts_at: Timestamp,
     /// Sections with grades and prices.
     pub seating: Seating,
+    /// The layout of the same seats, if the hall has one.
+    pub layout: Option<Arc<Layout>>,
     /// Whether its holds are closed from the start.
     pub closed: bool,
     /// The rules by which buyers get points back.
@@ -261,8 +277,16 @@ impl Command for Create {
     fn needs(&self, _: &mut Keys) {}
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
-        if !self.room.sale.is_sound() {
-            return Err(Refusal::SaleHours { field: "closesAt" });
+        if let Some(field) = self.room.sale.contradiction() {
+            return Err(Refusal::SaleHours { field });
+        }
+        if let Some(field) = self.room.contradiction() {
+            let field = match field {
+                "order" => "queue.order",
+                "drawAt" => "queue.drawAt",
+                _ => "queue.earlyFrom",
+            };
+            return Err(Refusal::EarlyHours { field });
         }
         let id = ConcertId::new(cx.ids.next(cx.at));
         let concert = Concert {
@@ -276,6 +300,9 @@ impl Command for Create {
             version: 0,
         };
         rows.rooms.put(id, Room::new(self.room, cx.at));
+        if let Some(seed) = self.seed.clone().filter(|_| self.room.draw_at.is_some()) {
+            rows.draws.put(id, waiting_room::Draw::new(seed));
+        }
         rows.concerts.put(id, concert.clone());
         Ok(concert)
     }
@@ -316,6 +343,9 @@ impl Command for Schedule {
             updated_at: cx.at,
         };
         rows.performances.put(performance.id, performance.clone());
+        if let Some(layout) = &self.layout {
+            rows.layouts.put(performance.id, layout.clone());
+        }
         // A later command of the unit of work may change all performances of the concert.
         rows.of_concerts.entry(self.concert).and_modify(|ids| ids.push(performance.id));
         // A later hold of the unit of work may name a date.

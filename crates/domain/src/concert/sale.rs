@@ -19,6 +19,8 @@ pub struct Sale {
     pub opens_at: Option<Timestamp>,
     /// The sale is closed from this instant on; `None` for no bound. Later than `opens_at`.
     pub closes_at: Option<Timestamp>,
+    /// Before this instant a user needs a presale code to enter and to hold; `None` for no presale. Later than `opens_at`.
+    pub codes_until: Option<Timestamp>,
 }
 
 impl Sale {
@@ -41,7 +43,13 @@ impl Sale {
             return Err(Refusal::SaleClosed);
         }
         match self.opens_at.filter(|opens_at| at < *opens_at) {
-            Some(opens_at) => Err(Refusal::SaleNotOpen { opens_at, opens_in_seconds: at.seconds_until(opens_at) }),
+            Some(opens_at) => Err(Refusal::SaleNotOpen {
+                opens_at,
+                early_from: None,
+                as_of: at,
+                opens_in_seconds: at.seconds_until(opens_at),
+                is_drawn: false,
+            }),
             None => Ok(()),
         }
     }
@@ -51,8 +59,19 @@ impl Sale {
         self.opens_at.filter(|opens_at| at < *opens_at && !self.is_closed(at))
     }
 
-    /// Whether the sale closes after it opens, if both are set.
-    pub fn is_sound(&self) -> bool {
-        self.opens_at.zip(self.closes_at).is_none_or(|(opens_at, closes_at)| opens_at < closes_at)
+    /// The end of the presale, if it lies in the future: until then a user needs a code.
+    pub fn presale(&self, at: Timestamp) -> Option<Timestamp> {
+        self.codes_until.filter(|until| at < *until)
+    }
+
+    /// The field that contradicts the opening: `closesAt` if the sale does not close after it opens, or else `codesUntil` if its
+    /// presale does not end after that.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        let opens_at = self.opens_at?;
+        let is_too_early = |bound: Option<Timestamp>| bound.is_some_and(|bound| bound <= opens_at);
+        if is_too_early(self.closes_at) {
+            return Some("closesAt");
+        }
+        is_too_early(self.codes_until).then_some("codesUntil")
     }
 }

@@ -143,6 +143,12 @@ impl Seating {
         Ok(Self::of(merged(sections)))
     }
 
+    /// The same seats, with neighbours of one grade and price as one section.
+    #[must_use]
+    pub fn merged(&self) -> Self {
+        Self::of(merged(self.sections.to_vec()))
+    }
+
     /// The sections in ascending order.
     pub fn sections(&self) -> &[Section] {
         &self.sections

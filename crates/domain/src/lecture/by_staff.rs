@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Application, CANCELLED_TOGETHER_MAX, Cancellation, Lecture, give_back};
+use super::{
+    Application, CANCELLED_TOGETHER_MAX, Cancellation, Ended, Lecture, PROMOTED_TOGETHER_MAX, end, give_back,
+    waiting_list,
+};
 use crate::event::{Event, Happening};
 use crate::ids::{EventId, LectureId, UserId};
 use crate::rows::{Keys, Rows};
@@ -28,7 +31,9 @@ pub struct Create {
 
 /// Changes a lecture. A field that is `None` keeps its value. Returns the lecture as it is afterwards.
 ///
-/// Places stay, whatever changes. Seat numbers above a lower capacity stay with the users who have them.
+/// Places stay, whatever changes. Seat numbers above a lower capacity stay with the users who have them. If the lecture then has
+/// free places, is open and has not started, at most [`PROMOTED_TOGETHER_MAX`] users of the waiting list get them, and
+/// [`super::PromoteWaiting`] promotes the others.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
     /// 1 to 200 characters.
@@ -71,12 +76,15 @@ pub struct LectureCancelled {
     pub cancellation: Cancellation,
     /// How many applications are left.
     pub left: u32,
+    /// How many users are left on the waiting list.
+    pub waiting: u32,
     /// Whether this command cancelled it.
     pub is_new: bool,
 }
 
-/// One step of a cancellation: ends the applications with the lowest seat numbers, at most [`CANCELLED_TOGETHER_MAX`]. Any
-/// instance may do it at any time, because it only ends applications that a cancelled lecture still has.
+/// One step of a cancellation: ends the applications with the lowest seat numbers and then the entries of the waiting list, at
+/// most [`CANCELLED_TOGETHER_MAX`] together. Any instance may do it at any time, because it only ends what a cancelled lecture
+/// still has.
 #[derive(Clone, Debug)]
 pub struct CancelApplications {
     /// A lecture. Nothing changes unless it is cancelled.
@@ -86,13 +94,13 @@ pub struct CancelApplications {
 /// What a step of a cancellation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Emptied {
-    /// How many applications it ended.
+    /// How many applications and entries of the waiting list it ended.
     pub cancelled: u32,
-    /// How many the lecture still has.
+    /// How many of both the lecture still has.
     pub left: u32,
 }
 
-/// Ends the application of a user, as the user's own cancellation would.
+/// Ends the application of a user, or the entry in the waiting list, as the user's own cancellation would.
 #[derive(Clone, Debug)]
 pub struct RemoveApplication {
     /// The lecture of the application.
@@ -123,6 +131,7 @@ impl Command for Create {
             starts_at: self.starts_at,
             capacity: self.capacity,
             enrolled: 0,
+            waitlisted: 0,
             seats_given: 0,
             version: 0,
             updated_at: cx.at,
@@ -160,7 +169,7 @@ impl Command for ChangeLecture {
     type Output = Lecture;
 
     fn needs(&self, keys: &mut Keys) {
-        keys.lectures.entry(self.lecture).or_default();
+        waiting_list::needs(keys, self.lecture, PROMOTED_TOGETHER_MAX);
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Lecture, Refusal> {
@@ -178,7 +187,9 @@ impl Command for ChangeLecture {
         if after.starts_at != before.starts_at {
             after.moved_at = Some(cx.at.max(before.updated_at));
         }
-        Ok(announce(rows, cx, after))
+        announce(rows, cx, after);
+        waiting_list::promote(rows, cx, self.lecture, PROMOTED_TOGETHER_MAX);
+        rows.lectures.get(&self.lecture).cloned().ok_or(Refusal::LectureNotFound)
     }
 }
 
@@ -191,20 +202,20 @@ impl Command for CancelLecture {
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<LectureCancelled, Refusal> {
         let before = rows.lectures.get(&self.lecture).ok_or(Refusal::LectureNotFound)?;
-        let left = before.enrolled;
+        let (left, waiting) = (before.enrolled, before.waitlisted);
         if let Some(cancellation) = before.cancellation.clone() {
-            return Ok(LectureCancelled { cancellation, left, is_new: false });
+            return Ok(LectureCancelled { cancellation, left, waiting, is_new: false });
         }
         let at = cx.at.max(before.updated_at);
         let cancellation = Cancellation { at, reason: self.reason.clone(), applications: left };
         let after = Lecture { cancellation: Some(cancellation.clone()), ..before.clone() };
         announce(rows, cx, after);
-        Ok(LectureCancelled { cancellation, left, is_new: true })
+        Ok(LectureCancelled { cancellation, left, waiting, is_new: true })
     }
 }
 
-/// Saves a lecture that staff changed, with its event. Returns it with its new version.
-fn announce(rows: &mut Rows, cx: &mut Context<'_>, mut after: Lecture) -> Lecture {
+/// Saves a lecture that staff changed, with its event.
+fn announce(rows: &mut Rows, cx: &mut Context<'_>, mut after: Lecture) {
     after.updated_at = cx.at.max(after.updated_at);
     after.version += 1;
     after.changes += 1;
@@ -212,8 +223,7 @@ fn announce(rows: &mut Rows, cx: &mut Context<'_>, mut after: Lecture) -> Lectur
     rows.lectures.put(after.id, after.clone());
     rows.changed_lectures.insert(after.id);
     let id = EventId::new(cx.ids.next(at));
-    rows.events.push(Event { id, at, version, happening: Happening::LectureUpdated { lecture: after.clone() } });
-    after
+    rows.events.push(Event { id, at, version, happening: Happening::LectureUpdated { lecture: after } });
 }
 
 impl Command for CancelApplications {
@@ -222,36 +232,35 @@ impl Command for CancelApplications {
     fn needs(&self, keys: &mut Keys) {
         keys.lectures.entry(self.lecture).or_default();
         keys.emptied_lectures.insert(self.lecture);
+        *keys.waiting_lists.entry(self.lecture).or_default() += CANCELLED_TOGETHER_MAX;
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Emptied, Refusal> {
         let lecture = rows.lectures.get(&self.lecture).ok_or(Refusal::LectureNotFound)?;
-        let mut emptied = Emptied { cancelled: 0, left: lecture.enrolled };
+        let before = lecture.enrolled + lecture.waitlisted;
         if lecture.cancellation.is_none() {
-            return Ok(emptied);
+            return Ok(Emptied { cancelled: 0, left: before });
         }
+        let mut cancelled = 0;
         // Another command of this batch may have ended some of them.
         for user in rows.applicants_of(self.lecture).into_iter().take(CANCELLED_TOGETHER_MAX) {
-            if give_back(rows, cx, self.lecture, &user).is_some() {
-                emptied.cancelled += 1;
-                emptied.left -= 1;
-            }
+            cancelled += u32::from(give_back(rows, cx, self.lecture, &user).is_some());
         }
-        Ok(emptied)
+        let further = CANCELLED_TOGETHER_MAX.saturating_sub(cancelled as usize);
+        cancelled += waiting_list::empty(rows, cx, self.lecture, further);
+        Ok(Emptied { cancelled, left: before - cancelled })
     }
 }
 
 impl Command for RemoveApplication {
-    type Output = Applicant;
+    type Output = Ended;
 
     fn needs(&self, keys: &mut Keys) {
-        keys.lectures.entry(self.lecture).or_default();
+        waiting_list::needs(keys, self.lecture, 1);
         keys.applications.insert((self.lecture, self.user.clone()));
     }
 
-    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Applicant, Refusal> {
-        let given_back = give_back(rows, cx, self.lecture, &self.user);
-        let application = given_back.ok_or(Refusal::ApplicationNotFound)?;
-        Ok(Applicant { user: self.user.clone(), application })
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Ended, Refusal> {
+        end(rows, cx, self.lecture, &self.user).ok_or(Refusal::ApplicationNotFound)
     }
 }

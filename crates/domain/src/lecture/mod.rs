@@ -2,6 +2,7 @@
 
 mod by_staff;
 mod freed_seats;
+mod waiting_list;
 
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ pub use by_staff::{
     RemoveApplication,
 };
 pub use freed_seats::FreedSeats;
+pub use waiting_list::{
+    PROMOTED_TOGETHER_MAX, PromoteWaiting, Promoted, WAITING_BLOCK, WAITLISTED_MAX, Waiting, WaitingLists,
+};
 
 /// Capacity if a lecture is created without one.
 pub const CAPACITY_DEFAULT: u32 = 30;
@@ -44,6 +48,8 @@ pub struct Lecture {
     pub capacity: u32,
     /// Number of places taken.
     pub enrolled: u32,
+    /// Number of users who wait for a place, at most [`WAITLISTED_MAX`].
+    pub waitlisted: u32,
     /// The highest seat number ever given. Lower numbers that are free again are in [`FreedSeats`].
     pub seats_given: u32,
     /// Number of changes so far: lines of its history, and changes by staff. Each line, and each event of a change, carries
@@ -82,12 +88,20 @@ impl Lecture {
         self.capacity.saturating_sub(self.enrolled)
     }
 
-    /// Whether a user may apply at an instant, as far as the lecture itself decides it.
+    /// Whether a user may apply at an instant, as far as the lecture itself decides it. While a user waits, free places are
+    /// for the waiting list.
     pub fn is_available(&self, at: Timestamp) -> bool {
-        self.remaining() > 0
-            && at < self.starts_at
-            && self.is_on_offer()
-            && self.opens_at.is_none_or(|opens| opens <= at)
+        self.remaining() > 0 && self.waitlisted == 0 && self.gives_places(at)
+    }
+
+    /// Whether users on the waiting list get places at an instant.
+    pub fn promotes(&self, at: Timestamp) -> bool {
+        self.remaining() > 0 && self.waitlisted > 0 && self.gives_places(at)
+    }
+
+    /// Whether it is open and has not started at an instant.
+    fn gives_places(&self, at: Timestamp) -> bool {
+        at < self.starts_at && self.is_on_offer() && self.opens_at.is_none_or(|opens| opens <= at)
     }
 
     /// Whether it is neither closed nor cancelled.
@@ -101,17 +115,52 @@ impl Lecture {
 pub struct Application {
     /// Seat number: the lowest that was free, from 1.
     pub seat_number: u32,
-    /// Time of the application.
+    /// Time of the application. A user who was on the waiting list applied when joining it.
     pub applied_at: Timestamp,
 }
 
-/// Kind of a history line.
+/// What a history line records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryKind {
-    /// The user got a place.
-    Applied,
-    /// The user gave the place back.
-    Cancelled,
+    /// The user got a free place.
+    Applied {
+        /// Seat number, from 1.
+        seat_number: u32,
+    },
+    /// The place was given back.
+    Cancelled {
+        /// Seat number, from 1.
+        seat_number: u32,
+    },
+    /// The user joined the waiting list.
+    Waitlisted {
+        /// The position at the end of the list, from 1.
+        position: u32,
+    },
+    /// The user at the front of the waiting list got a place.
+    Promoted {
+        /// Seat number, from 1.
+        seat_number: u32,
+    },
+    /// The user left the waiting list without a place.
+    Left,
+}
+
+impl HistoryKind {
+    /// The seat number of a place that was taken or given back.
+    pub fn seat_number(self) -> Option<u32> {
+        match self {
+            Self::Applied { seat_number } | Self::Cancelled { seat_number } | Self::Promoted { seat_number } => {
+                Some(seat_number)
+            }
+            Self::Waitlisted { .. } | Self::Left => None,
+        }
+    }
+
+    /// The position of a user who joined the waiting list.
+    pub fn position(self) -> Option<u32> {
+        if let Self::Waitlisted { position } = self { Some(position) } else { None }
+    }
 }
 
 /// One line of a lecture's history. Never changed or deleted.
@@ -123,12 +172,10 @@ pub struct HistoryLine {
     pub lecture: LectureId,
     /// Order within the lecture, from 1.
     pub version: u64,
-    /// The user who applied or cancelled.
+    /// The user whose place or entry it is.
     pub user: UserId,
-    /// Whether the user applied or cancelled.
+    /// What happened to the place or the entry.
     pub kind: HistoryKind,
-    /// Seat number, from 1.
-    pub seat_number: u32,
     /// Time of the change.
     pub created_at: Timestamp,
 }
@@ -140,15 +187,40 @@ pub struct Apply {
     pub user: UserId,
     /// The lecture to apply for.
     pub lecture: LectureId,
+    /// Whether the user joins the waiting list if there is no place.
+    pub waitlist: bool,
 }
 
-/// Cancels an application. Its seat number is free again.
+/// Cancels an application. Its seat number is free again, and goes to the first user of the waiting list. A user who waits
+/// leaves the list.
 #[derive(Clone, Debug)]
 pub struct Cancel {
     /// The user whose application it is.
     pub user: UserId,
     /// The lecture of the application.
     pub lecture: LectureId,
+}
+
+/// What an application led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The user has a place.
+    Applied(Applied),
+    /// The user waits for one.
+    Waitlisted(Waitlisted),
+}
+
+/// An entry at the end of a waiting list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waitlisted {
+    /// The lecture of the list.
+    pub lecture: LectureId,
+    /// The user who applied.
+    pub user: UserId,
+    /// The time of the application.
+    pub applied_at: Timestamp,
+    /// The position in the list, from 1.
+    pub position: u32,
 }
 
 /// A place that a user got.
@@ -165,22 +237,25 @@ pub struct Applied {
 }
 
 impl Command for Apply {
-    type Output = Applied;
+    type Output = Outcome;
 
     fn needs(&self, keys: &mut Keys) {
         *keys.lectures.entry(self.lecture).or_default() += 1;
         keys.applications.insert((self.lecture, self.user.clone()));
     }
 
-    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Applied, Refusal> {
-        let Self { user, lecture: id } = self;
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let Self { user, lecture: id, waitlist } = self;
         let key = (*id, user.clone());
         let lecture = rows.lectures.get(id).ok_or(Refusal::LectureNotFound)?;
-        let at = cx.at.max(lecture.updated_at);
         if rows.applications.get(&key).is_some() {
             return Err(Refusal::AlreadyApplied);
         }
-        let now = cx.at.not_before(lecture.updated_at);
+        if let Some(waiting) = rows.waiting.get(&key) {
+            let position = rows.waiting_lists.position(*id, user, waiting.number);
+            return Err(Refusal::AlreadyWaitlisted { position });
+        }
+        let (at, now) = (cx.at.max(lecture.updated_at), cx.at.not_before(lecture.updated_at));
         if lecture.starts_at <= now || !lecture.is_on_offer() {
             return Err(Refusal::LectureClosed);
         }
@@ -188,38 +263,73 @@ impl Command for Apply {
             let retry_after_seconds = now.seconds_until(opens_at).min(RETRY_AFTER_SECONDS_MAX);
             return Err(Refusal::LectureNotOpen { retry_after_seconds });
         }
-        if lecture.remaining() == 0 {
+        // A free place belongs to the users who wait.
+        let is_full = lecture.remaining() == 0 || lecture.waitlisted > 0;
+        if is_full && !waitlist {
             return Err(Refusal::LectureFull);
+        }
+        if is_full && lecture.waitlisted >= WAITLISTED_MAX {
+            return Err(Refusal::WaitlistFull);
         }
 
         // All checks are done: from here on rows change, so nothing below may refuse.
-        let freed = rows.freed_seats.take_lowest(*id);
-        let lecture = rows.lectures.change(id).ok_or(Refusal::LectureNotFound)?;
-        let seat_number = freed.unwrap_or_else(|| {
-            lecture.seats_given += 1;
-            lecture.seats_given
-        });
-        lecture.enrolled += 1;
-        lecture.updated_at = at;
-        assert!(lecture.enrolled <= lecture.capacity && seat_number <= lecture.capacity, "a lecture left its capacity");
-
-        rows.applications.put(key, Application { seat_number, applied_at: at });
-        record(rows, cx, *id, user, Record { kind: HistoryKind::Applied, seat_number, at });
-        Ok(Applied { lecture: *id, user: user.clone(), applied_at: at, seat_number })
+        let (lecture, user) = (*id, user.clone());
+        if is_full {
+            let position = waiting_list::join(rows, cx, lecture, &user, at);
+            return Ok(Outcome::Waitlisted(Waitlisted { lecture, user, applied_at: at, position }));
+        }
+        let (seat_number, applied_at) = take_seat(rows, cx, lecture).ok_or(Refusal::LectureNotFound)?;
+        rows.applications.put(key, Application { seat_number, applied_at });
+        record(rows, cx, lecture, &user, Record { kind: HistoryKind::Applied { seat_number }, at: applied_at });
+        Ok(Outcome::Applied(Applied { lecture, user, applied_at, seat_number }))
     }
+}
+
+/// Takes the lowest free seat number. Returns it with the instant of the change; `None` if there is no such lecture.
+///
+/// # Panics
+/// If the lecture is full.
+fn take_seat(rows: &mut Rows, cx: &Context<'_>, id: LectureId) -> Option<(u32, Timestamp)> {
+    let freed = rows.freed_seats.take_lowest(id);
+    let lecture = rows.lectures.change(&id)?;
+    let seat_number = freed.unwrap_or_else(|| {
+        lecture.seats_given += 1;
+        lecture.seats_given
+    });
+    lecture.enrolled += 1;
+    lecture.updated_at = cx.at.max(lecture.updated_at);
+    assert!(lecture.enrolled <= lecture.capacity && seat_number <= lecture.capacity, "a lecture left its capacity");
+    Some((seat_number, lecture.updated_at))
 }
 
 impl Command for Cancel {
     type Output = ();
 
     fn needs(&self, keys: &mut Keys) {
-        keys.lectures.entry(self.lecture).or_default();
+        waiting_list::needs(keys, self.lecture, 1);
         keys.applications.insert((self.lecture, self.user.clone()));
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<(), Refusal> {
-        give_back(rows, cx, self.lecture, &self.user).map(|_| ()).ok_or(Refusal::ApplicationNotFound)
+        end(rows, cx, self.lecture, &self.user).map(|_| ()).ok_or(Refusal::ApplicationNotFound)
     }
+}
+
+/// An application that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The seat number of the place; `None` if the user was on the waiting list.
+    pub seat_number: Option<u32>,
+}
+
+/// Ends an application or an entry of the waiting list. A place that this frees goes to the first user who waits. Returns `None`
+/// if there is neither, and then nothing changes.
+fn end(rows: &mut Rows, cx: &mut Context<'_>, id: LectureId, user: &UserId) -> Option<Ended> {
+    if let Some(Application { seat_number, .. }) = give_back(rows, cx, id, user) {
+        waiting_list::promote(rows, cx, id, 1);
+        return Some(Ended { seat_number: Some(seat_number) });
+    }
+    waiting_list::leave(rows, cx, id, user).map(|_| Ended { seat_number: None })
 }
 
 /// Ends an application: its seat number is free again. Returns it; `None` if there is none, and then nothing changes.
@@ -234,7 +344,7 @@ fn give_back(rows: &mut Rows, cx: &mut Context<'_>, id: LectureId, user: &UserId
     let seat_number = application.seat_number;
     rows.applications.remove(&key);
     rows.freed_seats.free(id, seat_number);
-    record(rows, cx, id, user, Record { kind: HistoryKind::Cancelled, seat_number, at });
+    record(rows, cx, id, user, Record { kind: HistoryKind::Cancelled { seat_number }, at });
     Some(application)
 }
 
@@ -242,31 +352,18 @@ fn give_back(rows: &mut Rows, cx: &mut Context<'_>, id: LectureId, user: &UserId
 #[derive(Clone, Copy)]
 struct Record {
     kind: HistoryKind,
-    seat_number: u32,
     at: Timestamp,
 }
 
-/// Adds one history line and its event.
-fn record(rows: &mut Rows, cx: &mut Context<'_>, lecture: LectureId, user: &UserId, what: Record) {
-    let Record { kind, seat_number, at } = what;
-    let Some(row) = rows.lectures.change(&lecture) else { return };
+/// Adds one history line and its event. Returns the version of the line.
+fn record(rows: &mut Rows, cx: &mut Context<'_>, lecture: LectureId, user: &UserId, what: Record) -> u64 {
+    let Record { kind, at } = what;
+    let Some(row) = rows.lectures.change(&lecture) else { return 0 };
     row.version += 1;
     // The event has the id of the line, so that each can be found from the other.
     let (version, id) = (row.version, EventId::new(cx.ids.next(at)));
     let user = user.clone();
-    rows.lecture_history.push(HistoryLine {
-        id,
-        lecture,
-        version,
-        user: user.clone(),
-        kind,
-        seat_number,
-        created_at: at,
-    });
-    rows.events.push(Event {
-        id,
-        at,
-        version,
-        happening: Happening::LectureChanged { lecture, user, kind, seat_number },
-    });
+    rows.lecture_history.push(HistoryLine { id, lecture, version, user: user.clone(), kind, created_at: at });
+    rows.events.push(Event { id, at, version, happening: Happening::LectureChanged { lecture, user, kind } });
+    version
 }

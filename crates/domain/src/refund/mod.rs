@@ -10,7 +10,7 @@ use crate::ids::{EventId, PaymentId, PerformanceId, RefundId, ReservationId, Use
 use crate::payment::Payment;
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
-use crate::{Command, Context, Refusal, wallet};
+use crate::{Command, Context, Refusal, ticket, wallet};
 
 pub use policy::{FEE_PERCENT_MAX, HOURS_BEFORE_MAX, Policy, RULES_MAX, Rule, Unfit};
 
@@ -101,6 +101,7 @@ impl Command for RefundSeats {
         keys.accounts.insert(self.user.clone());
         keys.reservations.insert(self.reservation);
         keys.payments.insert(self.payment);
+        keys.reissues.insert(self.payment);
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Refund, Refusal> {
@@ -167,6 +168,7 @@ impl RefundSeats {
             refunded_at: cx.at,
         };
         free(&refund, rows);
+        ticket::void_refunded(&refund, rows, cx);
         Ok(refund)
     }
 
@@ -230,7 +232,7 @@ fn free(refund: &Refund, rows: &mut Rows) {
         let key = (refund.performance, *number);
         let seat = rows.seats.get(&key).filter(|seat| seat.reservation == refund.reservation && seat.sold);
         assert!(seat.is_some(), "a payment has its seats until they are refunded");
-        rows.seats.remove(&key);
+        rows.free_seat(&key);
     }
     if let Some(performance) = rows.performances.change(&refund.performance) {
         let many = u32::try_from(refund.seats.len()).unwrap_or(u32::MAX);

@@ -4,7 +4,7 @@ use super::refund_fields::of_policy;
 use super::{Action, CreateKey, DeleteKey, Fields, Key, Logged, Subject, Value};
 use crate::concert::{self, Concert, Extended, Notice, Performance, Sale, Seating, Section};
 use crate::rows::Rows;
-use crate::waiting_room::{self, Settings};
+use crate::waiting_room::{self, Draw, Room, Settings};
 
 impl Logged for CreateKey {
     const ACTION: Action = Action::KeyCreated;
@@ -79,7 +79,7 @@ impl Logged for concert::Change {
 }
 
 fn of_concert(concert: &Concert) -> Fields {
-    let Sale { closed, opens_at, closes_at } = concert.sale;
+    let Sale { closed, opens_at, closes_at, codes_until } = concert.sale;
     vec![
         ("title", (&concert.title).into()),
         ("venue", (&concert.venue).into()),
@@ -87,6 +87,7 @@ fn of_concert(concert: &Concert) -> Fields {
         ("closed", closed.into()),
         ("opensAt", opens_at.into()),
         ("closesAt", closes_at.into()),
+        ("codesUntil", codes_until.into()),
         ("maxSeatsPerUser", concert.seats_per_user.into()),
     ]
 }
@@ -113,15 +114,35 @@ impl Logged for waiting_room::Configure {
     }
 }
 
+impl Logged for waiting_room::PutBeacon {
+    const ACTION: Action = Action::BeaconPublished;
+
+    fn subject(&self, _: &(Room, Draw)) -> Subject {
+        Subject::Concert(self.concert)
+    }
+
+    fn before(&self, rows: &Rows) -> Fields {
+        let value = rows.draws.get(&self.concert).and_then(|draw| draw.value.as_ref());
+        vec![("beacon", value.into())]
+    }
+
+    fn after(&self, _: &(Room, Draw)) -> Fields {
+        vec![("beacon", (&self.value).into())]
+    }
+}
+
 /// Without the hours of the sale, which are the concert's.
 fn of_queue(settings: &Settings) -> Fields {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale: _ } = *settings;
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, early_from, draw_at, sale: _ } =
+        *settings;
     vec![
         ("maxActive", max_active.into()),
         ("admitPerSecond", admit_per_second.into()),
         ("activeSeconds", active_seconds.into()),
         ("claimSeconds", claim_seconds.into()),
         ("paused", paused.into()),
+        ("earlyFrom", early_from.into()),
+        ("drawAt", draw_at.into()),
     ]
 }
 

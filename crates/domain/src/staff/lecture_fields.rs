@@ -1,7 +1,7 @@
 //! What the admin log shows of lectures.
 
 use super::{Action, Fields, Logged, Subject, Value};
-use crate::lecture::{Applicant, CancelLecture, ChangeLecture, Create, Lecture, LectureCancelled, RemoveApplication};
+use crate::lecture::{CancelLecture, ChangeLecture, Create, Ended, Lecture, LectureCancelled, RemoveApplication};
 use crate::rows::Rows;
 
 impl Logged for Create {
@@ -75,22 +75,25 @@ impl Logged for CancelLecture {
 impl Logged for RemoveApplication {
     const ACTION: Action = Action::ApplicationRemoved;
 
-    fn subject(&self, _: &Applicant) -> Subject {
+    fn subject(&self, _: &Ended) -> Subject {
         Subject::Lecture(self.lecture)
     }
 
     fn before(&self, rows: &Rows) -> Fields {
-        let application = rows.applications.get(&(self.lecture, self.user.clone()));
-        application.map_or_else(Fields::new, |application| {
-            vec![
-                ("userId", Value::Text(self.user.as_str().into())),
+        let key = (self.lecture, self.user.clone());
+        let user = || ("userId", Value::Text(self.user.as_str().into()));
+        if let Some(application) = rows.applications.get(&key) {
+            return vec![
+                user(),
                 ("seatNumber", application.seat_number.into()),
                 ("appliedAt", application.applied_at.into()),
-            ]
-        })
+            ];
+        }
+        let waiting = rows.waiting.get(&key);
+        waiting.map_or_else(Fields::new, |waiting| vec![user(), ("waitlistedAt", waiting.applied_at.into())])
     }
 
-    fn after(&self, _: &Applicant) -> Fields {
+    fn after(&self, _: &Ended) -> Fields {
         Fields::new()
     }
 }

@@ -78,6 +78,8 @@ actions! {
     ConcertChanged = "concert.changed",
     /// The settings of a waiting room were changed.
     QueueChanged = "queue.changed",
+    /// The beacon of a draw got its value.
+    BeaconPublished = "beacon.published",
     /// A performance was added to a concert.
     PerformanceCreated = "performance.created",
     /// A performance was changed.
@@ -96,8 +98,14 @@ actions! {
     ListExported = "list.exported",
     /// Free seats were taken from sale.
     SeatsBlocked = "seats.blocked",
+    /// A check-in was undone.
+    CheckInUndone = "check-in.cancelled",
     /// Blocked seats were put on sale again.
     SeatsUnblocked = "seats.unblocked",
+    /// Presale codes were made.
+    CodesCreated = "codes.created",
+    /// A presale code was deleted.
+    CodeDeleted = "code.deleted",
 }
 
 /// What an entry is about.

@@ -3,6 +3,7 @@
 mod block_fields;
 mod by_staff;
 mod charge;
+mod code_fields;
 mod export;
 mod fields;
 mod key;
@@ -11,6 +12,7 @@ mod log;
 mod refund_fields;
 mod role;
 mod session;
+mod ticket_fields;
 
 pub use by_staff::{ByStaff, Call, Logged};
 pub use charge::{ChargeByStaff, ChargedByStaff, EXTERNAL_ID_MAX, ExternalCharge};

@@ -10,6 +10,10 @@ use crate::time::Timestamp;
 /// How far a place has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// It is an entry of a closed list that is not drawn yet.
+    Listed,
+    /// It is an entry of a drawn list: its place is another number.
+    Drawn,
     /// It is in line.
     Waiting,
     /// It was admitted, and it is its user's current place. Its turn may be over.
@@ -22,11 +26,20 @@ pub(crate) enum Stage {
 pub(crate) fn stage(rows: &Rows, token: &Token) -> Stage {
     let key = (token.concert, token.place);
     let Some(room) = rows.rooms.get(&token.concert) else { return Stage::Over };
+    if let Some(list) = room.list.filter(|list| list.is_entry(token.place)) {
+        let is_current = |place: &Place| place.standing == PlaceStanding::Current;
+        return match rows.places.get(&key).is_some_and(is_current) && token.stands(rows) {
+            false => Stage::Over,
+            true if list.drawn_at.is_some() => Stage::Drawn,
+            true => Stage::Listed,
+        };
+    }
     let waits = token.place > room.served;
     // A place that Redis handed out has no row before its turn. A place that was admitted and has neither row nor turn is
     // over: what its user holds now belongs to a later place.
     let turn = rows.turns.get(&key);
-    let is_from_redis = token.place <= room.blocks.reserved_to && (waits || turn.is_some());
+    let has_no_row = token.place <= room.blocks.reserved_to || room.is_drawn_place(token.place);
+    let is_from_redis = has_no_row && (waits || turn.is_some());
     // A row that a hold wrote becomes current with the step that names the turn. Whatever gives up or replaces a place also
     // ends its turn, so a place with a turn counts.
     let is_bound = turn.is_some();
@@ -39,10 +52,25 @@ pub(crate) fn stage(rows: &Rows, token: &Token) -> Stage {
     }
 }
 
+/// Takes a user off a list that has closed. The list stays: the place that the entry is drawn as is given up then.
+pub(crate) fn leave_list(rows: &mut Rows, token: &Token, at: Timestamp) {
+    let key = (token.concert, token.place);
+    rows.places.change(&key).into_iter().for_each(|place| place.standing = PlaceStanding::Replaced);
+    rows.current_places.remove(&(token.concert, token.user.clone()));
+    change(rows, token.concert, at, |room| room.list.iter_mut().for_each(|list| list.left += 1));
+}
+
 /// Gives up a place in line.
 pub(crate) fn give_up(rows: &mut Rows, token: &Token, at: Timestamp) {
+    let entrant = (token.concert, token.user.clone());
+    let is_drawn = rows.rooms.get(&token.concert).is_some_and(|room| room.is_drawn_place(token.place));
+    // The row of its entry is still the current one if the token was not shown since the admission.
+    if is_drawn && let Some(number) = rows.current_places.get(&entrant).copied() {
+        let key = (token.concert, number);
+        rows.places.change(&key).into_iter().for_each(|place| place.standing = PlaceStanding::Replaced);
+    }
     rows.places.put((token.concert, token.place), token.as_place(PlaceStanding::GivenUp));
-    rows.current_places.remove(&(token.concert, token.user.clone()));
+    rows.current_places.remove(&entrant);
     if let Some(given_up) = rows.given_up.get_mut(&token.concert) {
         given_up.ahead.insert(token.place);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Blocks, Window};
+use super::{Blocks, List, Order, Window};
 use crate::concert::Sale;
 use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::Rows;
@@ -22,16 +22,16 @@ pub struct Settings {
     pub claim_seconds: u32,
     /// Stops admission. Entering, polling and leaving go on.
     pub paused: bool,
-    /// When the concert is on sale: at other times no user enters or is admitted. Polling and leaving go on.
+    /// When the concert is on sale: at other times no user is admitted, and none enters but early. Polling and leaving go on.
     pub sale: Sale,
+    /// From this instant on users may enter before the sale opens; `None` if they may not. Before `sale.opens_at`.
+    pub early_from: Option<Timestamp>,
+    /// The list of early users closes at this instant and is drawn; `None` if places follow the order of arrival. After
+    /// `early_from`, and not after `sale.opens_at`.
+    pub draw_at: Option<Timestamp>,
 }
 
 impl Settings {
-    /// Whether users are admitted at this instant: not during a pause, and only while the sale is open.
-    pub fn admits(&self, at: Timestamp) -> bool {
-        !self.paused && self.sale.is_open(at)
-    }
-
     /// Maximum of `max_active` and `admit_per_second`.
     pub const RATE_MAX: u32 = 1_000_000;
     /// Maximum length of a turn, in seconds.
@@ -49,6 +49,8 @@ impl Default for Settings {
             claim_seconds: 60,
             paused: false,
             sale: Sale::default(),
+            early_from: None,
+            draw_at: None,
         }
     }
 }
@@ -66,19 +68,40 @@ pub struct Patch {
     pub claim_seconds: Option<u32>,
     /// See [`Settings::paused`].
     pub paused: Option<bool>,
+    /// See [`Settings::early_from`]. `Some(None)` removes it.
+    pub early_from: Option<Option<Timestamp>>,
+    /// See [`Settings::order`].
+    pub order: Option<Order>,
+    /// See [`Settings::draw_at`]. Without it a draw keeps its instant, or gets the usual one.
+    pub draw_at: Option<Timestamp>,
 }
 
 impl Patch {
     /// The settings after the change.
     pub fn apply(&self, to: Settings) -> Settings {
-        Settings {
+        let settings = Settings {
             max_active: self.max_active.unwrap_or(to.max_active),
             admit_per_second: self.admit_per_second.unwrap_or(to.admit_per_second),
             active_seconds: self.active_seconds.unwrap_or(to.active_seconds),
             claim_seconds: self.claim_seconds.unwrap_or(to.claim_seconds),
             paused: self.paused.unwrap_or(to.paused),
             sale: to.sale,
-        }
+            early_from: self.early_from.unwrap_or(to.early_from),
+            draw_at: to.draw_at,
+        };
+        self.ordered(settings)
+    }
+
+    /// The settings with the order that the patch sets, and the instant of the draw.
+    pub fn ordered(&self, settings: Settings) -> Settings {
+        let draw_at = match self.order.unwrap_or(settings.order()) {
+            Order::Arrival => None,
+            // Without an early period the settings contradict each other, whatever the instant is.
+            Order::Draw => {
+                self.draw_at.or(settings.draw_at).or(settings.default_draw_at()).or(Some(Timestamp::default()))
+            }
+        };
+        Settings { draw_at, ..settings }
     }
 }
 
@@ -87,6 +110,10 @@ impl Patch {
 pub struct Room {
     /// How the room admits.
     pub settings: Settings,
+    /// When a decision first found the sale open, if users may enter early. No clock takes it back.
+    pub opened_at: Option<Timestamp>,
+    /// The list of the draw from its closing on.
+    pub list: Option<List>,
     /// The last place handed out.
     pub issued: u64,
     /// The last place admitted.
@@ -116,6 +143,8 @@ impl Room {
         let blocks = Blocks::default();
         Self {
             settings,
+            opened_at: None,
+            list: None,
             issued: 0,
             served: 0,
             given_up: 0,
@@ -147,7 +176,7 @@ impl Room {
 
     /// Number of users that may be admitted now if this many are in line.
     pub fn admissible_of(&self, waiting: u64, at: Timestamp) -> u32 {
-        if !self.settings.admits(at) {
+        if !self.admits(at) {
             return 0;
         }
         let free = self.settings.max_active.saturating_sub(self.active);
@@ -246,6 +275,12 @@ impl GivenUp {
         };
         Self { ahead: next.into_iter().collect(), complete_to }
     }
+
+    /// Drops places up to this one: none of those after it was given up.
+    pub(super) fn pass(&mut self, place: u64) {
+        self.ahead.retain(|given_up| place < *given_up);
+        self.complete_to = u64::MAX;
+    }
 }
 
 /// Maximum number of admissions of one step. The next step follows at once and admits the rest.
@@ -256,16 +291,19 @@ pub(super) fn admit(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
     admit_up_to(rows, concert, None, at);
 }
 
-/// Admits at most this many.
+/// Admits at most this many. First stores what is reached: the closing of a list, and the opening, also during a pause.
 pub(super) fn admit_up_to(rows: &mut Rows, concert: ConcertId, limit: Option<u32>, at: Timestamp) {
+    super::reach(rows, concert, at);
     let Some(room) = rows.rooms.get(&concert) else { return };
     let wanted = room.admissible(at).min(limit.unwrap_or(u32::MAX)).min(ADMIT_AT_ONCE_MAX);
     if wanted == 0 {
         return;
     }
-    let active_until = at.plus_seconds(room.settings.active_seconds);
+    // Not before an opening that was stored by a clock a little ahead: holds are judged by when their turn began.
+    let admitted_at = room.opened_at.map_or(at, |opened_at| at.not_before(opened_at));
+    let active_until = admitted_at.plus_seconds(room.settings.active_seconds);
     let (mut served, issued) = (room.served, room.issued);
-    let (named, gaps) = (room.blocks.epoch == 0, room.blocks.gaps.clone());
+    let (is_database, gaps, list) = (room.blocks.epoch == 0, room.blocks.gaps.clone(), room.list);
     let (mut called, mut skipped) = (Vec::new(), 0);
     if let Some(given_up) = rows.given_up.get_mut(&concert) {
         while called.len() < wanted as usize && served < issued.min(given_up.complete_to) {
@@ -285,7 +323,8 @@ pub(super) fn admit_up_to(rows: &mut Rows, concert: ConcertId, limit: Option<u32
         }
     }
     for place in &called {
-        let turn = Turn { admitted_at: at, active_until, seen_at: at, claimed: false, named };
+        let named = is_database && !list.is_some_and(|list| list.is_drawn_place(*place));
+        let turn = Turn { admitted_at, active_until, seen_at: admitted_at, claimed: false, named };
         rows.turns.put((concert, *place), turn);
         rows.ends.load((concert, *place), None);
     }

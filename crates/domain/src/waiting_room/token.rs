@@ -65,6 +65,11 @@ pub(crate) fn may_hold(rows: &Rows, token: &Token, at: Timestamp) -> Result<(), 
     turn.filter(|_| token.stands(rows)).map(|_| ()).ok_or(Refusal::TokenExpired)
 }
 
+/// When the place of a token was admitted; `None` if it has no turn.
+pub(crate) fn admitted_at(rows: &Rows, token: &Token) -> Option<Timestamp> {
+    running(rows, token.concert, token.place).map(|turn| turn.admitted_at)
+}
+
 /// Binds a place that Redis handed out to the token that uses it, if the place has no row yet. A second token that was
 /// issued for the same place can then no longer get it, whichever instance names the place first: the row's key decides
 /// between transactions that run at the same time. The room is not locked here, so the next step makes the place current.

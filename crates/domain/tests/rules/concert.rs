@@ -37,8 +37,8 @@ fn a_performance_is_scheduled_in_a_concert_that_exists() {
     let mut world = stage().world;
     let seating = world.tables.performances.values().next().unwrap().seating.clone();
     let nowhere = ConcertId::new(uuid::Uuid::nil());
-    let schedule =
-        Schedule { concert: nowhere, starts_at: START, seating, closed: false, refund_policy: Policy::default() };
+    let (layout, refund_policy) = (None, Policy::default());
+    let schedule = Schedule { concert: nowhere, starts_at: START, seating, layout, closed: false, refund_policy };
     assert_eq!(world.one(AnyCommand::from(schedule)), Err(Refusal::ConcertNotFound));
 }
 

@@ -154,6 +154,7 @@ fn hours_are_judged_at_their_bounds() {
         closed: false,
         opens_at: opens.map(at),
         closes_at: closes.map(at),
+        codes_until: None,
     };
     for (sale, open) in [
         (sale(None, None), [true, true, true]),
@@ -171,5 +172,10 @@ fn hours_are_judged_at_their_bounds() {
         None,
         "it does not open while it is closed"
     );
-    assert!(sale(Some(10), Some(11)).is_sound() && !sale(Some(10), Some(10)).is_sound());
+    assert_eq!(sale(Some(10), Some(11)).contradiction(), None);
+    assert_eq!(sale(Some(10), Some(10)).contradiction(), Some("closesAt"));
+    let presale = Sale { codes_until: Some(at(10)), ..sale(Some(9), None) };
+    assert_eq!((presale.presale(at(9)), presale.presale(at(10))), (Some(at(10)), None));
+    assert_eq!(presale.contradiction(), None);
+    assert_eq!(Sale { opens_at: Some(at(10)), ..presale }.contradiction(), Some("codesUntil"));
 }

@@ -4,15 +4,19 @@
 //! After every batch the store audits all rows, so each line also tests every invariant.
 
 mod batches;
+mod best;
 mod cancelling;
 mod closing;
 mod concert;
 mod extending;
+mod hall;
 mod hours;
 mod ids;
+mod layout;
 mod lecture;
 mod offer;
 mod payment;
+mod presale;
 mod properties;
 mod refund;
 mod refusals;
@@ -20,6 +24,8 @@ mod seating;
 mod staff;
 mod support;
 mod table;
+mod ticket;
 mod time;
+mod waiting_lists;
 mod waiting_room;
 mod wallet;

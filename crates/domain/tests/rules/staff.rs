@@ -11,7 +11,7 @@ use onsale_domain::staff::{
     LogEntry, NoteUses, Right, Role, SESSION_SECONDS, Session, SessionHash, SignIn, SignOut, Subject, Value,
 };
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Configure, Patch, Room, Settings};
+use onsale_domain::waiting_room::{Configure, DrawPatch, Patch, Room, Settings};
 use onsale_domain::wallet::{Account, BALANCE_MAX};
 use onsale_domain::{Command, Context, Refusal, concert, lecture};
 use proptest::prelude::*;
@@ -278,13 +278,18 @@ fn a_change_is_logged_with_the_fields_that_changed_and_no_other() {
     let with_room = || {
         let mut rows = Rows::default();
         rows.rooms.load(concert, Some(room.clone()));
+        rows.draws.load(concert, None);
         rows.given_up.insert(concert, onsale_domain::waiting_room::GivenUp::loaded(Vec::new()));
         rows
     };
     let patch = Patch { max_active: Some(7), paused: Some(room.settings.paused), ..Patch::default() };
-    world.decide_over(with_room(), &by(Actor::Root, Configure { concert, patch })).expect("set");
+    world
+        .decide_over(with_room(), &by(Actor::Root, Configure { concert, patch, draw: DrawPatch::default() }))
+        .expect("set");
     let same = Patch { max_active: Some(room.settings.max_active), ..Patch::default() };
-    world.decide_over(with_room(), &by(Actor::Root, Configure { concert, patch: same })).expect("set to what it is");
+    world
+        .decide_over(with_room(), &by(Actor::Root, Configure { concert, patch: same, draw: DrawPatch::default() }))
+        .expect("set to what it is");
     let [entry] = &world.log[..] else { panic!("{:?}", world.log) };
     assert_eq!((entry.action, &entry.subject), (Action::QueueChanged, &Subject::Concert(concert)));
     assert_eq!(entry.before, [("maxActive", room.settings.max_active.into())]);
@@ -310,8 +315,8 @@ fn a_new_performance_is_logged_with_its_seats() {
     rows.concerts.load(concert, Some(row));
     let section = concert::Section { from: 1, to: 5, grade: "R".into(), price: 100 };
     let seating = concert::Seating::new(vec![section]).expect("a seating");
-    let schedule =
-        concert::Schedule { concert, starts_at: AT, seating, closed: false, refund_policy: Policy::default() };
+    let (layout, refund_policy) = (None, Policy::default());
+    let schedule = concert::Schedule { concert, starts_at: AT, seating, layout, closed: false, refund_policy };
     let made: PerformanceId = world.decide_over(rows, &by(Actor::Root, schedule)).expect("a performance").id;
     let [entry] = &world.log[..] else { panic!("{:?}", world.log) };
     assert_eq!((entry.action, &entry.subject), (Action::PerformanceCreated, &Subject::Performance(made)));

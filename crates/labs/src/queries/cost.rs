@@ -24,12 +24,12 @@ const UPDATES: &[(&str, &str, &str)] = &[
     (
         "lectures",
         "cancelled_at IS NULL",
-        "enrolled = lab.enrolled + 1, version = lab.version + 1, updated_at = lab.updated_at + 1",
+        "enrolled = lab.enrolled + 1, version = lab.version + 1, written_version = lab.version + 1, updated_at = lab.updated_at + 1",
     ),
     (
         "performances",
         "true",
-        "sold = lab.sold + 1, version = lab.version + 1, written_version = lab.version + 1, updated_at = lab.updated_at + 1",
+        "sold = lab.sold + 1, version = lab.version + 1, stated_version = lab.version + 1, updated_at = lab.updated_at + 1",
     ),
     ("reservations", "status = 'HELD'", "status = 'PAID'"),
     ("places", "standing = 'CURRENT'", "standing = 'REPLACED'"),

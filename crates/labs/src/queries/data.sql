@@ -25,10 +25,10 @@ CREATE TEMP TABLE shows AS SELECT pg_temp.id(2, n) AS performance_id, n,
         (extract(epoch FROM now()) * 1000)::bigint + CASE WHEN n % 10 = 0 THEN n ELSE -n END * 8640000::bigint AS starts_at
     FROM generate_series(1, 300 + $ROWS / 500) n;
 INSERT INTO concerts SELECT DISTINCT concert_id, 'A concert', 'A hall', 1700000000000 FROM shows;
-ALTER TABLE performances ALTER written_version SET DEFAULT 9;
+ALTER TABLE performances ALTER stated_version SET DEFAULT 9;
 INSERT INTO performances SELECT performance_id, concert_id, starts_at,
         '[{"from":1,"to":50,"grade":"R","price":500}]', 50, 20, 9, 1700000000000 FROM shows ORDER BY random();
-ALTER TABLE rooms ALTER written_version SET DEFAULT 1000000;
+ALTER TABLE rooms ALTER stated_version SET DEFAULT 1000000;
 INSERT INTO rooms SELECT concert_id, 200, 50, 600, 60, false, 1000000, 500000, 500, 100, '', 1000000, 1700000000000
     FROM concerts;
 
@@ -70,18 +70,25 @@ INSERT INTO turns SELECT concert_id, 499000 + place, 1700000000000, 170000060000
 INSERT INTO turn_ends SELECT concert_id, 499000 + place, 1700000000000 FROM bought WHERE place % 5000 = 0;
 
 -- One lecture in 100 was moved, one in 500 was cancelled and still has applications.
-INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, moved_at,
-        cancelled_at, cancel_reason, cancelled_applications)
-    SELECT pg_temp.id(9, n), 'A lecture', 'Ada', 1700000000000 + n::bigint * 60000, 100, 30, 40, 100, 1700000000000,
+INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, written_version, updated_at,
+        moved_at, cancelled_at, cancel_reason, cancelled_applications)
+    SELECT pg_temp.id(9, n), 'A lecture', 'Ada', 1700000000000 + n::bigint * 60000, 100, 30, 40, 100, 100, 1700000000000,
         CASE WHEN n % 100 = 0 THEN 1700000000000 + n END, CASE WHEN n % 500 = 0 THEN 1700000000000 END,
         CASE WHEN n % 500 = 0 THEN 'ill' END, CASE WHEN n % 500 = 0 THEN 30 END
     FROM generate_series(1, $ROWS / 100) n ORDER BY random();
-INSERT INTO applications SELECT pg_temp.id(9, lecture), user_id, row_number() OVER (PARTITION BY lecture), 1700000000000
+INSERT INTO applications (lecture_id, user_id, seat_number, applied_at)
+    SELECT pg_temp.id(9, lecture), user_id, row_number() OVER (PARTITION BY lecture), 1700000000000
     FROM (SELECT DISTINCT lecture, user_id FROM (SELECT pg_temp.zipf($ROWS / 100) AS lecture, pg_temp.zipf($ROWS / 5) AS buyer
         FROM generate_series(1, $ROWS / 10) OFFSET 0) drawn JOIN users ON users.rank = buyer) once;
+-- One lecture in 50 has a waiting list of 200 users.
+INSERT INTO applications (lecture_id, user_id, waiting_number, applied_at)
+    SELECT pg_temp.id(9, n * 50), 'waits-' || entry, entry, 1700000000000
+    FROM generate_series(1, greatest($ROWS / 5000, 1)) n, generate_series(1, 200) entry;
+INSERT INTO waiting_blocks SELECT lecture_id, 0, 200 FROM applications WHERE waiting_number = 1;
+UPDATE lectures SET waitlisted = 200 WHERE lecture_id IN (SELECT lecture_id FROM applications WHERE waiting_number = 1);
 INSERT INTO freed_seats SELECT pg_temp.id(9, n), 1 FROM generate_series(1, $ROWS / 100) n;
 INSERT INTO lecture_history SELECT lecture_id, seat_number, gen_random_uuid(), user_id, 'APPLIED', seat_number, applied_at
-    FROM applications ORDER BY random();
+    FROM applications WHERE seat_number > 0 ORDER BY random();
 
 -- The event log in its order, a tenth of it not sent yet, 20 dead letters.
 INSERT INTO events (topic, subject, version, event_id, position, type, at, data, state, reason)
@@ -106,4 +113,9 @@ INSERT INTO staff_sessions SELECT sha256(n::text::bytea), pg_temp.id(14, n), NUL
 INSERT INTO admin_log SELECT pg_temp.id(12, n), 1700000000000 + n, NULL, 'actor ' || n % 300, 'action ' || n % 200,
         'lecture:' || n / 5, NULL, '{"capacity":30}', false, 'a-request'
     FROM generate_series(1, $ROWS / 10) n ORDER BY random();
+-- A presale code of each concert, with more uses than it may have. One reservation in four was held with a code.
+INSERT INTO codes SELECT pg_temp.id(1, n), 'FAN', pg_temp.id(15, n), 100, 1, NULL, NULL, 100, 1700000000000
+    FROM generate_series(1, 1 + $ROWS / 500) n;
+INSERT INTO code_uses SELECT reservation_id, pg_temp.id(15, 1 + n % (1 + $ROWS / 500)) FROM bought WHERE n % 4 = 0
+    ORDER BY random();
 RESET session_replication_role;

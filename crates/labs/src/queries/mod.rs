@@ -1,6 +1,7 @@
 //! Statements and indexes: which statements a sale sends and what they cost, what each index is worth, and what it costs.
 
 mod caches;
+mod codes;
 mod cost;
 mod counted;
 mod data;
@@ -15,6 +16,7 @@ mod rush;
 mod source;
 mod staff;
 mod stage;
+mod tickets;
 mod unsent;
 
 use std::io::{Write, stderr, stdout};

@@ -26,6 +26,7 @@ pub(crate) async fn lectures(sale: &Sale, other: &Sale) -> Outcome<()> {
         let apply = json!({"userId": user, "lectureId": lecture});
         sale.caller.post("/lectures/apply").json(&apply).expect(201).await;
     }
+    waiting_list(sale).await;
     for part in ["", "/applicants", "/applicants.csv"] {
         sale.admin(sale.caller.get(&format!("{path}{part}"))).expect(200).await;
     }
@@ -38,6 +39,22 @@ pub(crate) async fn lectures(sale: &Sale, other: &Sale) -> Outcome<()> {
         Ok(state["state"] == "DONE")
     })
     .await
+}
+
+/// A lecture with a waiting list: users join it, leave it, and get the places that another user and staff give back.
+async fn waiting_list(sale: &Sale) {
+    let lecture = sale.lecture(1).await;
+    for (user, status) in [("hal", 201), ("ivy", 202), ("jay", 202), ("kay", 202), ("kay", 409)] {
+        let apply = json!({"userId": user, "lectureId": lecture, "waitlist": true});
+        sale.caller.post("/lectures/apply").json(&apply).expect(status).await;
+    }
+    sale.admin(sale.caller.get(&format!("/admin/lectures/{lecture}/waitlist"))).expect(200).await;
+    sale.caller.get("/users/kay/waitlists").expect(200).await;
+    for user in ["ivy", "hal"] {
+        sale.caller.delete(&format!("/lectures/application/{user}/{lecture}")).expect(204).await;
+    }
+    let change = sale.caller.patch(&format!("/admin/lectures/{lecture}")).json(&json!({"capacity": 2}));
+    sale.admin(change).expect(200).await;
 }
 
 /// The attendees of a performance as a page and as CSV, what a user has, and live figures.

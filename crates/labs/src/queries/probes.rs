@@ -25,6 +25,8 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("lectures_moved", "lecture_reads::CHANGED", "(1700060000000, 1700000000950)"),
     probe("lectures_cancelled", "lecture_reads::TO_EMPTY", "(0)"),
     probe("applications_by_seat", "lecture_reads::APPLICANTS", "('01900000-0000-7000-a009-000000000001', 10, 20)"),
+    probe("lectures_waited_for", "waiting_list::TO_PROMOTE", "(1700060000000)"),
+    probe("applications_by_waiting", "waiting_list::WAITING", "('01900000-0000-7000-a009-000000000050', 10, 20)"),
     probe("applications_by_user", "lecture_reads::APPLIED", "('u7', NULL)"),
     probe(
         "places_current",
@@ -103,6 +105,13 @@ pub(crate) const PROBES: &[Probe] = &[
         "admin_log_by_subject",
         "staff::LOG_BY_SUBJECT",
         "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, NULL, NULL, NULL, 'lecture:7', false)",
+    ),
+    probe("codes_code_id_key", "", ""),
+    probe(
+        "code_uses_by_code",
+        "code::USES",
+        "(ARRAY['01900000-0000-7000-a001-000000000001']::uuid[], ARRAY['FAN'], ARRAY[1], ARRAY[]::uuid[], ARRAY[]::text[], \
+         ARRAY[]::text[], 1000)",
     ),
 ];
 

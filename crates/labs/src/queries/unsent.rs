@@ -30,6 +30,7 @@ pub(crate) const UNSENT: &[(&str, &str)] = &[
     ("held::STAFF_DIRECTORY", HELD),
     ("held::STAFF_SESSIONS", HELD),
     ("held::ACCOUNTS", HELD),
+    ("held::CODES", HELD),
     ("held::LECTURES", HELD),
     ("held::ROOMS", HELD),
     ("held::PERFORMANCES", HELD),

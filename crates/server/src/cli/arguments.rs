@@ -56,6 +56,7 @@ pub(super) fn command() -> Command {
         ))
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommand(super::size::command())
+        .subcommand(super::verify_draw::command())
         .subcommand(
             Command::new("completions").about("Print a shell's completion script").arg(
                 Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("The shell to complete in"),

@@ -65,6 +65,7 @@ pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Faile
             title: title.into(),
             venue: venue.into(),
             room: settings.room,
+            seed: None,
             notice: None,
             seats_per_user: concert::SEATS_PER_USER_DEFAULT,
         };
@@ -84,7 +85,11 @@ async fn schedule(sale: &Sale, concert: ConcertId, starts_at: Timestamp) -> Resu
     let seating = Seating::new(vec![best, rest])
         .map_err(|unsound| Failed::Error(format!("the sample seating is invalid: {unsound:?}")))?;
     let refund_policy = refund_policy()?;
-    decide(sale, by_root(concert::Schedule { concert, starts_at, seating, closed: false, refund_policy })).await?;
+    decide(
+        sale,
+        by_root(concert::Schedule { concert, starts_at, seating, layout: None, closed: false, refund_policy }),
+    )
+    .await?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ mod serve;
 mod signals;
 mod size;
 mod start_line;
+mod verify_draw;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -30,7 +31,7 @@ use flags::Flags;
 enum Failed {
     /// The work failed: exit code 1.
     Error(String),
-    /// A setting or argument cannot be used, and nothing was started: exit code 2.
+    /// A setting or argument cannot be used, or a draw that one names cannot be read, and nothing was started: exit code 2.
     Usage(String),
 }
 
@@ -58,7 +59,7 @@ fn run_command(matches: &ArgMatches) -> Outcome {
     };
     let flags = Flags::read(matches)?;
     match name {
-        "copy" | "openapi" | "size" | "completions" => flags.refuse(name)?,
+        "copy" | "openapi" | "size" | "verify-draw" | "completions" => flags.refuse(name)?,
         _ => {}
     }
     let settings = || flags.settings(name);
@@ -74,6 +75,7 @@ fn run_command(matches: &ArgMatches) -> Outcome {
         "health" => health::run(flags.listen()?),
         "openapi" => print(&format!("{:#}", crate::http::document(None))),
         "size" => size::run(given),
+        "verify-draw" => verify_draw::run(given),
         "completions" => arguments::completions(given),
         _ => Err(Failed::Usage(format!("{name} is not a command; see onsale --help"))),
     }

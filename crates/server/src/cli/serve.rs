@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 use onsale_app::conditions::Conditions;
+use onsale_app::store::StoreError;
 use onsale_app::watch::PartWatch;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
@@ -18,13 +19,14 @@ use super::{Failed, Outcome, block_on, demo, greeting, print, start_line, start_
 use crate::auth::{Auth, Bearers, Staff};
 use crate::http::{
     AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, CsvExports, HttpMetrics, LIVE_STREAMS_MAX, Limiter,
-    Reached, Server, ServerLimits, Stopping, Streams, bind, connections_that_fit, into_service, listen,
+    Reached, Server, ServerLimits, Stopping, Streams, WrongCodes, bind, connections_that_fit, into_service, listen,
 };
 use crate::pages::Pages;
 use crate::sale::{Sale, register_totals};
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::telemetry::Traces;
+use crate::ticket::TicketCodec;
 use crate::token::TokenCodec;
 
 /// The shortest admin key that logs no warning, in characters.
@@ -32,6 +34,9 @@ const ADMIN_KEY_SAFE: usize = 16;
 
 /// The name of the queue tokens' secret in the database.
 const TOKEN_SECRET: &str = "queue-token";
+
+/// The name of the private half of the database's own key of tickets.
+const TICKET_SEED: &str = "ticket-key";
 
 /// The time between two checks whether there are keys from the JWK Set. A check reads memory only.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
@@ -139,8 +144,10 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         timetable: sale.timetable.clone(),
         emptier: sale.emptier.clone(),
         user_entries: Limiter::new(settings.limits.entries_by_user),
+        wrong_codes: WrongCodes::default(),
         answers: AnswerCaches::default(),
         tokens: tokens(&sale, &settings).await?,
+        tickets: tickets(&sale, &settings).await?,
         bearers,
         staff: Staff::new(admin_key.iter().chain(&settings.admin_key_previous), sale.staff.clone()),
         calendar: settings.calendar.clone(),
@@ -256,6 +263,17 @@ fn admin_key(settings: &Settings, is_demo: bool) -> Option<Secret> {
 async fn tokens(sale: &Sale, settings: &Settings) -> Result<TokenCodec, Failed> {
     let previous = settings.token_secret_previous.as_ref().map(|secret| secret.expose().as_bytes());
     Ok(TokenCodec::new(&token_secret(sale, settings).await?).accepting(previous))
+}
+
+/// Prepares the keys of tickets, and notes which of them signs from now on.
+async fn tickets(sale: &Sale, settings: &Settings) -> Result<TicketCodec, Failed> {
+    let reader = sale.store.reader();
+    let seed = sale.store.secret(TICKET_SEED, &rand::random::<[u8; 32]>()).await?;
+    let seed =
+        seed.try_into().map_err(|_| StoreError::Unavailable("the key of tickets has not 32 bytes".to_owned()))?;
+    let codec = TicketCodec::new(settings.ticket_keys.as_ref(), seed, &reader.ticket_keys().await?);
+    sale.store.note_ticket_keys(&codec.public_halves(), reader.now()).await?;
+    Ok(codec)
 }
 
 /// Returns the secret of the settings, or else the one in the database, which the first start creates.

@@ -61,10 +61,12 @@ codes! {
 
     LectureNotFound = NOT_FOUND, "lecture-not-found", "There is no such lecture";
     AlreadyApplied = CONFLICT, "already-applied", "The user already has a place";
+    AlreadyWaitlisted = CONFLICT, "already-waitlisted", "The user already waits for a place";
     LectureClosed = CONFLICT, "lecture-closed", "The lecture has started, or is closed or cancelled";
     LectureNotOpen = CONFLICT, "lecture-not-open", "The lecture cannot be applied for yet";
     CapacityBelowEnrolled = CONFLICT, "capacity-below-enrolled", "More users have a place than the new capacity allows";
     LectureFull = CONFLICT, "lecture-full", "No place is left";
+    WaitlistFull = CONFLICT, "waitlist-full", "As many users wait for a place as may";
     ApplicationNotFound = NOT_FOUND, "application-not-found", "The user has no place in this lecture";
 
     ConcertNotFound = NOT_FOUND, "concert-not-found", "There is no such concert";
@@ -72,11 +74,23 @@ codes! {
     PerformanceAmbiguous = UNPROCESSABLE_ENTITY, "performance-ambiguous", "The date has several performances: name one";
     SaleClosed = CONFLICT, "sale-closed", "The sale of this concert is closed";
     SaleNotOpen = CONFLICT, "sale-not-open", "The sale of this concert is not open yet";
+    RoomInUse = CONFLICT, "room-in-use", "Visitors may have entered already, so this can no longer change like that";
+    DrawNotClosed = CONFLICT, "draw-not-closed", "The list of this draw is not closed yet";
+    BeaconUnnamed = CONFLICT, "beacon-unnamed", "This draw names no beacon";
+    BeaconSet = CONFLICT, "beacon-set", "The beacon has another value already";
+    SaleOpened = CONFLICT, "sale-opened", "The sale has opened for visitors who entered early, so its opening stays";
+    CodeRequired = FORBIDDEN, "code-required", "A presale code is needed";
+    CodeInvalid = FORBIDDEN, "code-invalid", "The code is unknown, or not valid at this time";
+    CodeUsedUp = CONFLICT, "code-used-up", "The code has no use left";
+    CodeExists = CONFLICT, "code-exists", "The concert has a code with this text already";
+    CodeNotFound = NOT_FOUND, "code-not-found", "The concert has no such code";
     PerformanceCancelled = CONFLICT, "performance-cancelled", "The performance is cancelled";
     PerformanceClosed = CONFLICT, "performance-closed", "The performance has started or is closed";
     SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";
     SeatLimit = CONFLICT, "seat-limit", "The user would have more seats of the performance than one user may have";
     SeatTaken = CONFLICT, "seat-taken", "A seat is taken";
+    SectionUnknown = UNPROCESSABLE_ENTITY, "section-unknown", "The performance has no such section or grade";
+    SeatsNotAvailable = CONFLICT, "seats-not-available", "Not enough adjacent seats are free";
     SeatExists = CONFLICT, "seat-exists", "The performance has this seat already";
     SectionLimit = CONFLICT, "section-limit", "A performance has at most 1,000 sections";
     ReservationNotFound = NOT_FOUND, "reservation-not-found", "There is no such reservation";
@@ -86,6 +100,14 @@ codes! {
     AlreadyRefunded = CONFLICT, "already-refunded", "A seat was refunded before, or none is left";
     FeeOutOfRange = UNPROCESSABLE_ENTITY, "fee-out-of-range", "The fee must be 0 to the price of the seats";
     RefundClosed = CONFLICT, "refund-closed", "The seats can no longer be given back";
+
+    TicketNotFound = NOT_FOUND, "ticket-not-found", "The payment has no such ticket";
+    TicketInvalid = UNPROCESSABLE_ENTITY, "ticket-invalid", "This is no ticket of this sale";
+    TicketOtherPerformance = CONFLICT, "ticket-other-performance", "The ticket is of another performance";
+    TicketVoid = CONFLICT, "ticket-void", "The ticket is void";
+    AlreadyCheckedIn = CONFLICT, "already-checked-in", "The ticket was checked in before";
+    ReissueLimit = CONFLICT, "reissue-limit", "The ticket of a seat is replaced at most 100 times";
+    CheckInNotFound = NOT_FOUND, "check-in-not-found", "There is no such check-in";
 
     CancellationNotFound = NOT_FOUND, "cancellation-not-found", "It is not cancelled";
 

@@ -41,14 +41,15 @@ use tokio::sync::Semaphore;
 use crate::auth::{Bearers, Staff};
 use crate::pages::Pages;
 use crate::settings::{ChargedBy, WebSettings};
+use crate::ticket::TicketCodec;
 use crate::token::TokenCodec;
 use reply::problem::{Code, Problem};
 use reply::{Decided, Success};
 
 pub(crate) use cache::{AnswerCaches, Kept, SeatTexts, Written, respond};
 pub(crate) use edge::{
-    ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Stopping, Streams, bind,
-    connections_that_fit, listen, set_default_headers,
+    ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Stopping, Streams, WrongCodes,
+    bind, connections_that_fit, listen, set_default_headers,
 };
 pub(crate) use export::CsvExports;
 pub(crate) use input::PathArgs;
@@ -81,9 +82,12 @@ pub(crate) struct AppState {
     pub(crate) emptier: EmptierWaker,
     /// The rate at which one verified user may enter waiting rooms.
     pub(crate) user_entries: Limiter,
+    /// Wrong presale codes of each user and address.
+    pub(crate) wrong_codes: WrongCodes,
     /// Answers that many clients share.
     pub(crate) answers: AnswerCaches,
     pub(crate) tokens: TokenCodec,
+    pub(crate) tickets: TicketCodec,
     pub(crate) bearers: Bearers,
     pub(crate) staff: Staff,
     pub(crate) calendar: Calendar,
@@ -144,11 +148,11 @@ impl App {
     ///
     /// # Errors
     /// As [`App::decide`], and `admin-key-invalid` if the key of the member was deleted.
-    async fn decide_by_staff<C: Logged, R: Success, N, B>(
+    async fn decide_by_staff<C: Logged, R: Success, N, B, const MAX: usize>(
         &self,
         staff: &input::staff::Staff<N>,
         command: C,
-        payload: &input::Payload<B>,
+        payload: &input::Payload<B, MAX>,
         show: impl Fn(&C::Output) -> R + Send + 'static,
     ) -> Result<Decided<R>, Problem>
     where

@@ -9,7 +9,8 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, concert, desk, health, lecture, payment, refund, reservation, waiting_room, waiting_room_events, wallet,
+    admin, check_in, concert, desk, draw, health, lecture, manifest, payment, refund, reservation, section, ticket,
+    waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -42,6 +43,7 @@ pub(crate) fn routes() -> Routes {
         POST   "/lectures/apply"                            lecture::apply_for_lecture;
         GET    "/lectures/application/{userId}"             lecture::list_lecture_applications;
         DELETE "/lectures/application/{userId}/{lectureId}" lecture::cancel_lecture_application;
+        GET    "/users/{userId}/waitlists" lecture::list_user_waitlists;
 
         // Users: the waiting room
         POST   "/queue/tokens"       waiting_room::enter_queue;
@@ -52,7 +54,10 @@ pub(crate) fn routes() -> Routes {
         // Users: concerts
         GET    "/concerts"                      concert::list_concerts;
         GET    "/concerts/{concertId}/dates"    concert::list_concert_dates;
+        GET    "/concerts/{concertId}/sections" section::list_concert_sections;
         GET    "/concerts/{concertId}/seats"    concert::list_concert_seats;
+        GET    "/concerts/{concertId}/draw"     draw::get_draw;
+        GET    "/concerts/{concertId}/draw/entries" draw::list_draw_entries;
         POST   "/reservations"                  reservation::create_reservation;
         GET    "/reservations/{reservationId}"  reservation::get_reservation;
         DELETE "/reservations/{reservationId}"  reservation::release_reservation;
@@ -62,6 +67,12 @@ pub(crate) fn routes() -> Routes {
         GET    "/users/{userId}/payments"       payment::list_user_payments;
         POST   "/payments/{paymentId}/refunds"  refund::create_refund;
         GET    "/payments/{paymentId}/refunds"  refund::list_payment_refunds;
+
+        // Users: tickets
+        GET    "/payments/{paymentId}/tickets"  ticket::list_payment_tickets;
+        POST   "/payments/{paymentId}/tickets/{ticketId}/reissue" ticket::reissue_ticket;
+        GET    "/users/{userId}/tickets"        ticket::list_user_tickets;
+        GET    "/tickets/keys"                  ticket::list_ticket_keys;
     }
     administration(&mut routes);
     calls! { routes:
@@ -88,6 +99,7 @@ fn administration(routes: &mut Routes) {
         PATCH  "/admin/lectures/{lectureId}"              admin::lecture::update_lecture;
         GET    "/admin/lectures/{lectureId}/history"      admin::lecture::list_lecture_history;
         GET    "/admin/lectures/{lectureId}/applicants"   admin::applicant::list_lecture_applicants;
+        GET    "/admin/lectures/{lectureId}/waitlist"     admin::applicant::list_lecture_waitlist;
         DELETE "/admin/lectures/{lectureId}/applications/{userId}" admin::applicant::remove_application;
         POST   "/admin/lectures/{lectureId}/cancel"       admin::applicant::cancel_lecture;
         GET    "/admin/lectures/{lectureId}/cancellation" admin::applicant::get_lecture_cancellation;
@@ -95,6 +107,9 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/concerts"                          admin::concert_figures::list_admin_concerts;
         GET    "/admin/concerts/{concertId}"              admin::concert_figures::get_admin_concert;
         PATCH  "/admin/concerts/{concertId}"              admin::change::update_concert;
+        POST   "/admin/concerts/{concertId}/codes"        admin::code::create_codes;
+        GET    "/admin/concerts/{concertId}/codes"        admin::code::list_codes;
+        DELETE "/admin/concerts/{concertId}/codes/{code}" admin::code::delete_code;
         POST   "/admin/concerts/{concertId}/holds/extend" admin::hold::extend_concert_holds;
         POST   "/admin/concerts/{concertId}/performances" admin::concert::create_performance;
         PATCH  "/admin/performances/{performanceId}"      admin::performance::update_performance;
@@ -116,6 +131,7 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/users/{userId}"                       admin::user::get_user;
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;
+        PUT    "/admin/concerts/{concertId}/draw/beacon"  draw::put_beacon;
 
         // Administrators: the sale as of now
         GET    "/admin/live" admin::live::get_live_figures;
@@ -125,6 +141,13 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/keys"         admin::key::list_staff_keys;
         DELETE "/admin/keys/{keyId}" admin::key::delete_staff_key;
         GET    "/admin/log"          admin::log::list_admin_log;
+
+        // Staff: the door
+        POST   "/check-ins"             check_in::create_check_in;
+        POST   "/check-ins/batch"       check_in::create_check_ins;
+        DELETE "/check-ins/{checkInId}" check_in::undo_check_in;
+        GET    "/check-ins/manifest"    manifest::get_manifest;
+        GET    "/admin/performances/{performanceId}/check-ins" admin::check_in::list_check_ins;
 
         // Staff: the back office
         POST   "/desk/session" desk::create_desk_session;

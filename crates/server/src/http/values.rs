@@ -6,10 +6,11 @@ use std::fmt;
 use jiff::civil::Date;
 use onsale_app::calendar::{parse_date, parse_rfc3339, rfc3339};
 use onsale_domain::ids::{
-    ConcertId, EventId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, TokenId,
-    UserId,
+    CheckInId, ConcertId, EventId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId,
+    TicketId, TokenId, UserId,
 };
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Order;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -127,6 +128,62 @@ impl Text for Search {
 
 inline_schema!(Search => json_schema!({"type": "string", "minLength": 1, "maxLength": 200}));
 
+/// A name in a query, letter by letter as it was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Exactly(pub(crate) String);
+
+impl Text for Exactly {
+    const WHAT: &'static str = "1 to 200 characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        (1..=200).contains(&text.chars().count()).then(|| Self(text.to_owned()))
+    }
+}
+
+inline_schema!(Exactly => json_schema!({"type": "string", "minLength": 1, "maxLength": 200}));
+
+/// The value of a beacon: 1 to 512 visible ASCII characters.
+#[derive(Clone, Debug)]
+pub(crate) struct BeaconValue(pub(crate) String);
+
+impl Text for BeaconValue {
+    const WHAT: &'static str = "1 to 512 visible ASCII characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
+    }
+}
+
+inline_schema!(BeaconValue => json_schema!({"type": "string", "minLength": 1, "maxLength": 512}));
+
+/// How the order of early places is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlaceOrder(pub(crate) Order);
+
+impl Text for PlaceOrder {
+    const WHAT: &'static str = "arrival or draw";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "arrival" => Some(Self(Order::Arrival)),
+            "draw" => Some(Self(Order::Draw)),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for PlaceOrder {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self.0 {
+            Order::Arrival => "arrival",
+            Order::Draw => "draw",
+        })
+    }
+}
+
+inline_schema!(PlaceOrder => json_schema!({"type": "string", "enum": ["arrival", "draw"]}));
+
 /// `true` or `false` in a query.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switch(pub(crate) bool);
@@ -158,6 +215,33 @@ impl Scalar for Name {
 }
 
 inline_schema!(Name => json_schema!({"type": "string", "minLength": 1, "maxLength": 200}));
+
+/// A name that a device chose: 1 to 64 characters that all show.
+#[derive(Clone, Debug)]
+pub(crate) struct Label(pub(crate) String);
+
+impl Scalar for Label {
+    fn read(value: &RawValue) -> Result<Self, Wrong> {
+        let name = fields::name(value)?;
+        if name.chars().count() <= 64 { Ok(Self(name)) } else { Err("must have 1 to 64 characters".to_owned()) }
+    }
+}
+
+inline_schema!(Label => json_schema!({"type": "string", "minLength": 1, "maxLength": 64}));
+
+/// The version of something in a query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Version(pub(crate) u64);
+
+impl Text for Version {
+    const WHAT: &'static str = "a whole number from 0";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+inline_schema!(Version => json_schema!({"type": "integer", "format": "uint64", "minimum": 0}));
 
 /// A value for which `null` means the same as leaving it out. For any other value `null` is an error.
 #[derive(Clone, Debug)]
@@ -278,7 +362,9 @@ uuids! {
     ReservationId as "reservationId", "The reservation";
     PerformanceId as "performanceId", "The performance";
     StaffKeyId as "keyId", "The key";
+    CheckInId as "checkInId", "The check-in";
     LogId;
+    TicketId;
     RefundId;
     EventId;
     TokenId;

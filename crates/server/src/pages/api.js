@@ -172,10 +172,11 @@ export const listPointHistories = (user, options) =>
 export const listLectures = () => send("listLectures", "GET", "/lectures?limit=200", { quiet: true });
 export const listLectureApplications = (user) =>
   send("listLectureApplications", "GET", `/lectures/application/${part(user)}`, { quiet: true });
-export const applyForLecture = (userId, { lectureId, title }) =>
+/** With `waitlist`, the user waits for a place if there is none. */
+export const applyForLecture = (userId, { lectureId, title }, waitlist) =>
   write({
     user: userId, slot: `lecture:${lectureId}`, what: "application", details: title,
-    operation: "applyForLecture", method: "POST", path: "/lectures/apply", body: { userId, lectureId },
+    operation: "applyForLecture", method: "POST", path: "/lectures/apply", body: { userId, lectureId, ...(waitlist && { waitlist }) },
   }, once);
 export const cancelLectureApplication = (user, { lectureId, title }) =>
   write({
@@ -184,8 +185,8 @@ export const cancelLectureApplication = (user, { lectureId, title }) =>
   }, once);
 
 export const listConcerts = () => send("listConcerts", "GET", "/concerts?limit=200", { quiet: true });
-export const enterQueue = (userId, concertId, options) =>
-  send("enterQueue", "POST", "/queue/tokens", { ...options, body: { userId, concertId } });
+export const enterQueue = (userId, concertId, { code, ...options } = {}) =>
+  send("enterQueue", "POST", "/queue/tokens", { ...options, body: { userId, concertId, code } });
 export const getQueuePlace = (token) => send("getQueuePlace", "GET", "/queue/token", { token, quiet: true });
 export const followQueuePlace = (token) => new EventSource(at(`/queue/token/events?token=${part(token)}`));
 /** Gives up a place or a turn. With `user`, the call is stored until an answer decides it. */
@@ -200,10 +201,10 @@ export const listConcertDates = (concert, options) =>
 export const listConcertSeats = (concert, date, options) =>
   send("listConcertSeats", "GET", `/concerts/${concert}/seats?date=${date}`, { quiet: true, ...options });
 /** Holds seats. If an earlier hold of this user in the performance is undecided and took effect, that is the answer. */
-export const createReservation = (user, performanceId, seats, { token, ...options }) =>
+export const createReservation = (user, performanceId, seats, { token, code, ...options }) =>
   write({
     ...options, user, slot: user && `hold:${performanceId}`, what: "hold", details: seatNames(seats), isChoice: true, token,
-    operation: "createReservation", method: "POST", path: "/reservations", body: { performanceId, seats },
+    operation: "createReservation", method: "POST", path: "/reservations", body: { performanceId, seats, code },
   }, once);
 export const releaseReservation = (user, { reservationId, seats }, { token }) =>
   write({

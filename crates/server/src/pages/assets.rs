@@ -28,6 +28,7 @@ files! {
     SCRIPT "account.js",
     SCRIPT "announcement.js",
     SCRIPT "api.js",
+    SCRIPT "code.js",
     SCRIPT "connection.js",
     SCRIPT "crowd.js",
     SCRIPT "curl.js",

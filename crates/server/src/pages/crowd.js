@@ -91,7 +91,7 @@ class Crowd extends EventTarget {
   async #look() {
     const isCalled = async (index) => {
       const { body } = await api.getQueuePlace(this.#line[index]);
-      return body.status !== "WAITING";
+      return body.status !== "EARLY" && body.status !== "WAITING";
     };
     try {
       let called = 0;

@@ -2,6 +2,7 @@
 
 import { CHARGES, account, balanceText, busily, chargeButtons, notice } from "./account.js";
 import * as api from "./api.js";
+import { codeForm, codeOf, isAboutCode } from "./code.js";
 import { fill, h, plural, points, repeat, seatNames, whole } from "./dom.js";
 import { clock } from "./session.js";
 import { day, minutes } from "./time.js";
@@ -20,7 +21,8 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
     showChoice();
   };
 
-  function showChoice(words) {
+  /** `problem`: the last refusal, if it was about the presale code. */
+  function showChoice(words, problem) {
     stopTicking();
     const total = chosen.reduce((sum, { price }) => sum + price, 0);
     const list = chosen.map(({ seat, grade, price }) => h("li", { class: "spread" }, h("span", {}, `Seat ${seat} · ${grade}`), h("span", {}, whole(price))));
@@ -33,19 +35,22 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
       chosen.length ? h("ul", { class: "plain" }, list) : h("p", { class: "hint" }, `Up to ${plural(most, "seat")}. Arrow keys move between them.`),
       h("p", { class: "spread total" }, h("span", {}, "Total"), h("strong", {}, points(total))),
       full,
+      problem && codeForm(concert.concertId, account.user, problem, (button) => busily(button, ask)),
       h("button", { type: "button", class: "primary wide", disabled: chosen.length === 0, on: { click: (event) => busily(event.currentTarget, ask) } }, label));
+    if (problem) element.querySelector("input").focus();
   }
 
   async function ask() {
     const seats = chosen.map(({ seat }) => seat);
     const { performanceId } = performance();
     try {
-      const { body } = await api.createReservation(account.user, performanceId, seats, { token });
+      const { body } = await api.createReservation(account.user, performanceId, seats, { token, code: codeOf(concert.concertId, account.user) });
       if (seatNames(body.seats) !== seatNames(seats)) notice(`${seatNames(body.seats)}, which you chose before, are held for you.`);
       hold(body);
     } catch (problem) {
       if (!(problem instanceof api.Problem)) throw problem;
       if (onOver(problem)) return;
+      if (isAboutCode(problem)) return showChoice(null, problem);
       if (problem.code === "seat-taken") onTaken(problem.body.seats ?? []);
       showChoice(problem.words);
     }

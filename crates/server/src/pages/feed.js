@@ -150,7 +150,7 @@ export class Feed extends EventTarget {
     this.#stream?.close();
     const stream = (this.#stream = api.followQueuePlace(this.token));
     this.#streamAt = Date.now();
-    for (const name of ["position", "active", "expired"]) {
+    for (const name of ["early", "position", "active", "expired"]) {
       stream.addEventListener(name, ({ data }) => {
         this.#streamAt = Date.now();
         const place = JSON.parse(data);

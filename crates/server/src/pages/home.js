@@ -69,11 +69,11 @@ function lectureSection(signal) {
         pages.load(),
         account.user ? api.listLectureApplications(account.user) : { body: { applications: [] } },
       ]);
-      const mine = new Set(applied.body.applications.map(({ lectureId }) => lectureId));
-      const text = JSON.stringify([entries, isLast, [...mine]]);
+      const mine = new Map(applied.body.applications.map((application) => [application.lectureId, application]));
+      const text = JSON.stringify([entries, isLast, [...mine.values()]]);
       if (text === shown || signal.aborted) return;
       shown = text;
-      fill(list, entries.length ? entries.map((lecture) => lectureRow(lecture, mine.has(lecture.lectureId), load)) : h("li", {}, "No lectures yet."));
+      fill(list, entries.length ? entries.map((lecture) => lectureRow(lecture, mine.get(lecture.lectureId), load)) : h("li", {}, "No lectures yet."));
       fill(more, !isLast && moreButton("lectures", (event) => {
         pages.grow();
         busily(event.currentTarget, load);
@@ -87,28 +87,33 @@ function lectureSection(signal) {
   return h("section", { "aria-labelledby": "lectures" }, h("h2", { id: "lectures" }, "Lectures"), list, more);
 }
 
-function lectureRow(lecture, isMine, reload) {
-  const { lectureId, title, lecturer, startsAt, capacity, enrolled, remaining } = lecture;
-  // Not disabled: the focus would fall off the page if the last place goes while it is on this button.
-  const isFull = !isMine && remaining === 0;
+/** `own` is the visitor's application for the lecture, with a place or in the waiting list. */
+function lectureRow(lecture, own, reload) {
+  const { lectureId, title, lecturer, startsAt, capacity, enrolled, remaining, waitlisted } = lecture;
+  // Free places are for those who wait.
+  const isFull = remaining === 0 || waitlisted > 0;
+  const waits = own?.status === "WAITLISTED";
   const act = (event) => {
     if (!account.user) return askWho();
-    if (isFull) return;
     busily(event.currentTarget, async () => {
       try {
-        if (isMine) {
+        if (own) {
           await api.cancelLectureApplication(account.user, lecture);
-          notice(`Your place in “${title}” is free again.`);
+          notice(waits ? `You left the waiting list of “${title}”.` : `Your place in “${title}” is free again.`);
         } else {
-          const { body } = await api.applyForLecture(account.user, lecture);
-          notice(`You have place ${body.seatNumber} in “${title}”.`);
+          const { body } = await api.applyForLecture(account.user, lecture, isFull);
+          const waiting = `You are number ${body.position} on the waiting list of “${title}”.`;
+          notice(body.status === "WAITLISTED" ? waiting : `You have place ${body.seatNumber} in “${title}”.`);
         }
       } finally {
         await reload();
       }
     });
   };
-  const label = isMine ? "Cancel" : remaining === 0 ? "Full" : "Apply";
+  const label = waits ? "Leave the waiting list" : own ? "Cancel" : isFull ? "Join the waiting list" : "Apply";
+  const free = `${whole(remaining)} of ${plural(capacity, "place")} free`;
+  const waiting = waitlisted > 0 ? `${free}, ${whole(waitlisted)} waiting` : free;
+  const state = waits ? `You are number ${whole(own.position)} on the waiting list` : own ? "You have a place" : waiting;
   return h("li", {},
     h("div", { class: "what" },
       h("strong", {}, title),
@@ -116,9 +121,9 @@ function lectureRow(lecture, isMine, reload) {
       yours(startsAt) && h("span", { class: "hint" }, yours(startsAt))),
     h("div", { class: "places" },
       h("meter", { min: 0, max: capacity, value: enrolled, "aria-label": `${enrolled} of ${capacity} places taken` }),
-      h("span", { class: "hint" }, isMine ? "You have a place" : `${whole(remaining)} of ${plural(capacity, "place")} free`)),
+      h("span", { class: "hint" }, state)),
     h("button", {
-      type: "button", class: isMine ? "small" : "small primary", "aria-disabled": isFull && "true",
+      type: "button", class: own ? "small" : "small primary",
       "aria-label": `${label}: ${title}`, "data-key": lectureId, on: { click: act },
     }, label));
 }

@@ -3,6 +3,7 @@
 import { account, busily, notice, whoForm } from "./account.js";
 import { announcement } from "./announcement.js";
 import * as api from "./api.js";
+import { codeForm, codeOf, isAboutCode } from "./code.js";
 import { Connection } from "./connection.js";
 import { crowdCard } from "./crowd.js";
 import { fill, h } from "./dom.js";
@@ -130,11 +131,27 @@ class Journey {
   }
 
   async enter() {
-    const { body: place } = await api.persist(() => api.enterQueue(this.user, this.concert.concertId));
+    const { concertId } = this.concert;
+    let place;
+    try {
+      place = (await api.persist(() => api.enterQueue(this.user, concertId, { code: codeOf(concertId, this.user) }))).body;
+    } catch (problem) {
+      if (!isAboutCode(problem)) throw problem;
+      return this.askForCode(problem);
+    }
     this.#remember("ticket", null);
     this.#remember("token", place.token);
     if (this.signal.aborted) return;
     this.showPlace(place);
+  }
+
+  /** Asks for the presale code without which the server hands out no place. */
+  askForCode(problem) {
+    if (this.signal.aborted) return;
+    this.#open(0, this.concert.title);
+    const form = codeForm(this.concert.concertId, this.user, problem, (button) => busily(button, () => this.enter()));
+    fill(this.stage, h("section", { class: "card door" }, h("h2", {}, "The presale is on"), form), h("aside", {}, this.#crowdCard()));
+    form.querySelector("input").focus();
   }
 
   /** Shows a state of the place: a step on, or the next state of what is shown. */
@@ -142,8 +159,10 @@ class Journey {
     clock.learn(place.asOf);
     if (place.status === "EXPIRED") return this.#finish(place, ENDED);
     this.#follow(place);
-    if (this.#shown?.status === place.status) return this.#shown.show(place);
-    if (place.status === "WAITING") this.showLine(place);
+    // An early place is in line, too. The announcement shows when the sale opens.
+    const status = place.status === "EARLY" ? "WAITING" : place.status;
+    if (this.#shown?.status === status) return this.#shown.show(place);
+    if (status === "WAITING") this.showLine(place);
     else this.showHall(place);
   }
 

@@ -19,9 +19,11 @@ export async function show(page, lectureId) {
   let lecture, drawn, cancellation;
   const applicants = growing({ first: () => list(`${path}/applicants?limit=100`), size: 100, show: (rows) => applicantsTable(rows) });
 
+  const waitlist = growing({ first: () => list(`${path}/waitlist?limit=100`), size: 100, show: (rows) => waitlistTable(rows) });
+
   const draw = () => {
-    fill(state, figures([[t("enrolled"), lecture.enrolled], [t("remaining"), lecture.remaining], [t("capacity"), lecture.capacity]]));
-    const text = JSON.stringify([{ ...lecture, enrolled: 0, remaining: 0 }, cancellation, currentLanguage()]);
+    fill(state, figures([[t("enrolled"), lecture.enrolled], [t("remaining"), lecture.remaining], [t("capacity"), lecture.capacity], [t("waitlisted"), lecture.waitlisted]]));
+    const text = JSON.stringify([{ ...lecture, enrolled: 0, remaining: 0, waitlisted: 0 }, cancellation, currentLanguage()]);
     if (text === drawn) return;
     drawn = text;
     const times = [t("startsWords", { at: moment(lecture.startsAt) }), lecture.opensAt && t("lectureOpensWords", { at: moment(lecture.opensAt) })].filter(Boolean).join(" · ");
@@ -32,15 +34,16 @@ export async function show(page, lectureId) {
       figures([[t("applications"), cancellation.applications], [t("applicationsCancelled"), cancellation.applicationsCancelled]])));
   };
   const load = async () => {
-    const enrolled = lecture?.enrolled;
+    const { enrolled, waitlisted } = lecture ?? {};
     lecture = await get(path);
     if (lecture.cancelled && cancellation?.state !== "DONE") cancellation = await find(`${path}/cancellation`);
     draw();
-    if (enrolled != null && enrolled !== lecture.enrolled) await applicants.load();
+    if (enrolled != null && (enrolled !== lecture.enrolled || waitlisted !== lecture.waitlisted)) await lists();
   };
+  const lists = () => Promise.all([applicants.load(), waitlist.load()]);
   const reload = async () => {
     await load();
-    await applicants.load();
+    await lists();
   };
   const change = async () => {
     const write = writer();
@@ -69,24 +72,30 @@ export async function show(page, lectureId) {
   const remove = async ({ userId, seatNumber }) => {
     const write = writer();
     const isDone = await ask({
-      title: t("removeApplicant"), submit: t("remove"), kind: "danger", text: t("removeApplicantText", { user: userId, n: seatNumber }),
+      title: t("removeApplicant"), submit: t("remove"), kind: "danger",
+      text: seatNumber ? t("removeApplicantText", { user: userId, n: seatNumber }) : t("removeWaitingText", { user: userId }),
       onSubmit: () => write("DELETE", `${path}/applications/${encodeURIComponent(userId)}`),
     });
     if (!isDone) return;
     notify(t("removed", { user: userId }));
     await reload();
   };
+  /** The columns after the first one, which has a seat number or a position. */
+  const columns = () => [
+    { name: t("user"), cell: ({ userId }) => h("a", { href: `#/users/${userId}` }, userId) },
+    { name: t("appliedAt"), cell: ({ appliedAt }) => moment(appliedAt) },
+    mayRun && { name: "", kind: "do", cell: (row) => h("button", { type: "button", class: "small", "aria-label": t("removeOf", { user: row.userId }), on: { click: () => remove(row) } }, t("remove")) },
+  ].filter(Boolean);
   const applicantsTable = (rows) => table({
     caption: t("applicants"), rows, empty: t("noApplicants"),
-    columns: [
-      { name: t("seatNumber"), cell: ({ seatNumber }) => String(seatNumber) },
-      { name: t("user"), cell: ({ userId }) => h("a", { href: `#/users/${userId}` }, userId) },
-      { name: t("appliedAt"), cell: ({ appliedAt }) => moment(appliedAt) },
-      mayRun && { name: "", kind: "do", cell: (row) => h("button", { type: "button", class: "small", "aria-label": t("removeOf", { user: row.userId }), on: { click: () => remove(row) } }, t("remove")) },
-    ].filter(Boolean),
+    columns: [{ name: t("seatNumber"), cell: ({ seatNumber }) => String(seatNumber) }, ...columns()],
+  });
+  const waitlistTable = (rows) => table({
+    caption: t("waitlist"), rows, empty: t("noWaitlist"),
+    columns: [{ name: t("listPosition"), cell: ({ position }) => String(position) }, ...columns()],
   });
 
   await load();
-  page.show([head, state, progress, card(t("applicants"), applicants.element)], load, REFRESH);
-  await applicants.load();
+  page.show([head, state, progress, card(t("applicants"), applicants.element), card(t("waitlist"), waitlist.element)], load, REFRESH);
+  await lists();
 }

@@ -61,7 +61,7 @@ const placesTable = (rows) => table({
   caption: t("places"), rows, empty: t("noPlaces"),
   columns: [
     { name: t("concert"), cell: ({ concertId, title }) => viewLink(`concerts/${concertId}`, title) },
-    { name: t("state"), cell: ({ status }) => badge(t(`place.${status}`), { ACTIVE: "good", WAITING: "warm" }[status]) },
+    { name: t("state"), cell: ({ status }) => badge(t(`place.${status}`), { ACTIVE: "good", EARLY: "warm", WAITING: "warm" }[status]) },
     { name: t("position"), kind: "amount", cell: ({ position }) => number(position) },
   ],
 });

@@ -9,6 +9,7 @@ use onsale_app::background::{self, Follower, Housekeeper, Sweeper, TaskMetrics};
 use onsale_app::canceller::{CancellationGauges, Canceller};
 use onsale_app::clock::ClockWatch;
 use onsale_app::emptier::Emptier;
+use onsale_app::promoter::Promoter;
 use onsale_app::relay::{BacklogWatch, Relay};
 use onsale_app::retention::{Keeper, RetentionMetrics};
 use onsale_app::rewriter::Rewriter;
@@ -71,6 +72,9 @@ impl Sale {
         let (waker, metrics_of) = (self.emptier.clone(), metrics("cancelled-lectures"));
         let emptier = Emptier { reader: reader.clone(), desk: desk.clone(), waker, metrics: metrics_of };
         self.tasks.spawn(emptier.run(self.stop.clone()));
+        let (desk_of, metrics_of) = (desk.clone(), metrics("waiting-lists"));
+        let promoter = Promoter { reader: reader.clone(), desk: desk_of, metrics: metrics_of };
+        self.tasks.spawn(promoter.run(self.stop.clone()));
         let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
         self.tasks.spawn(staff);
         self.tasks.spawn(self.live.clone().run(metrics("live-figures"), self.stop.clone()));

@@ -121,7 +121,7 @@ async fn open_desk(store: &Arc<dyn Store>, lanes: u32, terms: &Terms) -> Result<
 fn home(memory: Option<&Arc<dyn PlaceMemory>>, desk: &Arc<Desk>, rooms: &Arc<Rooms>) -> Arc<dyn Home> {
     match memory {
         Some(memory) => Arc::new(RedisHome::new(memory.clone(), desk.clone(), rooms.clone())),
-        None => Arc::new(DatabaseHome::new(desk.clone())),
+        None => Arc::new(DatabaseHome::new(desk.clone(), rooms.clone())),
     }
 }
 

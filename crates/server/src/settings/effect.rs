@@ -131,6 +131,7 @@ const EFFECTS: &[Effect] = &[
     effect("charge", SERVE, nothing),
     effect("token-secret", SERVE, nothing),
     effect("token-secret-previous", SERVE, nothing),
+    effect("ticket-key", SERVE, nothing),
     effect("public-url", SERVE, nothing),
     effect("cors-origins", SERVE, nothing),
     effect("timezone", &["serve", "seed"], nothing),

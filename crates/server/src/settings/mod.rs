@@ -29,6 +29,7 @@ use onsale_domain::waiting_room;
 
 use crate::auth::Auth;
 use crate::secret::Secret;
+use crate::ticket::Seeds;
 
 pub(crate) use clients::{AddressHeader, Limits, RateLimit};
 pub(crate) use effect::{Unused, is_used_by};
@@ -129,6 +130,8 @@ pub(crate) struct Settings {
     pub(crate) token_secret: Option<Secret>,
     /// A secret whose tokens are valid too.
     pub(crate) token_secret_previous: Option<Secret>,
+    /// Keys that sign tickets; without them, the one of the database.
+    pub(crate) ticket_keys: Option<Seeds>,
     pub(crate) admin_key: Option<Secret>,
     /// A key that opens the same calls.
     pub(crate) admin_key_previous: Option<Secret>,
@@ -205,6 +208,7 @@ impl Settings {
             metrics_listen: sources.optional("metrics-listen", parse::address)?,
             token_secret: sources.optional("token-secret", parse::secret)?,
             token_secret_previous: sources.optional("token-secret-previous", parse::secret)?,
+            ticket_keys: sources.optional("ticket-key", Seeds::parse)?,
             admin_key: sources.optional("admin-key", parse::admin_key)?,
             admin_key_previous: sources.optional("admin-key-previous", parse::admin_key)?,
             auth: auth::auth(sources, listen)?,
@@ -225,6 +229,8 @@ impl Settings {
                     .parse("queue-claim-seconds", parse::between(1, waiting_room::Settings::CLAIM_SECONDS_MAX))?,
                 paused: false,
                 sale: Sale::default(),
+                early_from: None,
+                draw_at: None,
             },
             limits: Limits::read(sources)?,
             keys_per_user: sources.parse("idempotency-keys-per-user", parse::between(0, 10_000_000))?,

@@ -168,6 +168,13 @@ const ROOMS: &[Setting] = &[
          on several instances",
     ),
     setting(
+        "ticket-key",
+        "KEYS",
+        None,
+        "Keys that sign tickets: 32 random bytes each, in base64, separated by commas. The first signs new tickets, all \
+         verify. Without it, the first start creates one and keeps it in the database",
+    ),
+    setting(
         "hold-seconds",
         "SECONDS",
         Some("300"),

@@ -1,6 +1,6 @@
 //! Changes of blocked seats, prices and starts that the audit must find.
 
-use super::{BLOCKED, Break, CHANGES, RESERVATIONS, SOLD, STAFF, TOLD, broken};
+use super::{BLOCKED, Break, CHANGES, LAYOUTS, RESERVATIONS, SOLD, STAFF, TOLD, broken};
 
 #[rustfmt::skip]
 pub(crate) const BREAKS: &[Break] = &[
@@ -17,5 +17,6 @@ pub(crate) const BREAKS: &[Break] = &[
     broken("DELETE FROM admin_log WHERE action = 'seats.unblocked'", STAFF, "$matinee: blocked"),
     broken("UPDATE seats SET reservation_id = NULL, block_reason = 'why' WHERE reservation_id = $held AND seat = 10", RESERVATIONS, "$held"),
     broken("UPDATE performances SET sections = replace(sections, '60000', '60001') WHERE performance_id = $matinee", CHANGES, "$matinee"),
+    broken(r#"INSERT INTO layouts VALUES ($matinee, '[{"name":"A","grade":"none","accessible":false,"rows":[["1",[1,4]]]}]')"#, LAYOUTS, "$matinee"),
     broken("UPDATE performances SET starts_at = starts_at + 1 WHERE performance_id = $matinee", CHANGES, "$matinee"),
 ];

@@ -71,8 +71,12 @@ impl Accounts {
             caller.get(&format!("/payments/{}", text(&paid["paymentId"]))),
             caller.get(&format!("/payments/{}/refunds", text(&paid["paymentId"]))),
             caller.post(&format!("/payments/{}/refunds", text(&paid["paymentId"]))).json(&json!({})),
+            caller.get(&format!("/payments/{}/tickets", text(&paid["paymentId"]))),
+            caller.post(&format!("/payments/{}/tickets/{UNKNOWN}/reissue", text(&paid["paymentId"]))),
+            caller.get("/users/ada/tickets"),
             caller.get("/users/ada/reservations"),
             caller.get("/users/ada/payments"),
+            caller.get("/users/ada/waitlists"),
         ]
     }
 

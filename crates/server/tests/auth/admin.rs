@@ -9,7 +9,7 @@ use crate::support::{ONSALE, audit, column, start, text};
 use crate::{BY_SECRET, bearer};
 
 /// Ids by the names of the parameters in paths.
-struct Ids([(&'static str, String); 6]);
+struct Ids([(&'static str, String); 7]);
 
 /// An id that no object has.
 const UNKNOWN: &str = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
@@ -30,6 +30,8 @@ impl Ids {
             ("{keyId}", key),
             ("{paymentId}", UNKNOWN.to_owned()),
             ("{userId}", "ada".to_owned()),
+            // That of the example of the document.
+            ("{code}", "FANCLUB-2026".to_owned()),
         ])
     }
 
@@ -48,7 +50,7 @@ impl Ids {
 
     /// Ids that no object has.
     fn unknown() -> Self {
-        let names = ["{concertId}", "{performanceId}", "{lectureId}", "{keyId}", "{paymentId}", "{userId}"];
+        let names = ["{concertId}", "{performanceId}", "{lectureId}", "{keyId}", "{paymentId}", "{userId}", "{code}"];
         Self(names.map(|name| (name, UNKNOWN.to_owned())))
     }
 }
@@ -72,7 +74,7 @@ async fn calls(sale: &Sale, Ids(ids): &Ids) -> Vec<Call> {
         }
     }
     calls.append(&mut last);
-    assert_eq!(calls.len(), 39, "as many as the contract has");
+    assert_eq!(calls.len(), 45, "as many as the contract has");
     calls
 }
 

@@ -108,7 +108,11 @@ async fn unusual_values_get_a_4xx_and_never_a_5xx() {
     let values =
         ["1e400", "-1e400", "1e3", "5.0", "-0", "\"\\ud800\"", "\"\\udc00x\"", "\"\\u0000\"", &nested, &objects];
     for operation in bodies(&fixture) {
-        let Value::Object(sound) = fixture.body(operation) else { unreachable!("bodies are objects") };
+        let sound = match fixture.body(operation) {
+            Value::Object(sound) => sound,
+            // An object in the place of the list is wrong, whatever its members are.
+            other => other[0].as_object().unwrap().clone(),
+        };
         for value in values {
             // If the replaced member accepts the value, the unknown member makes the body invalid.
             let mut text: Vec<String> = sound.keys().map(|name| format!("\"{name}\":{value}")).collect();

@@ -63,7 +63,9 @@ fn members(value: &Value, path: &[String]) -> Vec<Member> {
 
 /// Values of other types than this one.
 fn other_types(member: &Member) -> Vec<Value> {
-    let null = if ["lecturer", "notice", "opensAt", "closesAt"].contains(&member.field().as_str()) {
+    let null = if ["lecturer", "notice", "opensAt", "closesAt", "codesUntil", "earlyFrom", "beaconName", "beaconAt"]
+        .contains(&member.field().as_str())
+    {
         vec![]
     } else {
         vec![Value::Null]
@@ -102,12 +104,17 @@ fn out_of_range(operation: &Operation, member: &Member) -> Vec<Value> {
         "feePercent" => beyond(0, 100),
         "from" | "to" => beyond(1, 100_000),
         "title" | "venue" | "lecturer" | "grade" | "reason" | "ko" | "en" => vec![json!(""), long(201)],
+        "order" => ["", "Draw", "lots"].map(Value::from).to_vec(),
+        "value" => vec![json!(""), json!("two words"), json!("é"), long(513)],
+        "beaconName" => vec![json!(""), long(201)],
         "name" => vec![json!(""), long(101), json!("a\u{7}b")],
         "key" => vec![json!(""), json!("two words"), json!("é"), json!("a\u{0}"), long(1_001)],
         "role" => ["", "Owner", "root", "admin"].map(Value::from).to_vec(),
         "userId" => vec![json!(""), long(65), json!("a b"), json!("é"), json!("a.b"), json!("a\n"), json!("\u{0}")],
         "date" => ["", "today", "2026-02-30", "2026-13-01", "20260101", "2026-1-1"].map(Value::from).to_vec(),
-        "startsAt" | "opensAt" | "closesAt" => {
+        // A scan may show any text as the code of a ticket.
+        "code" if !operation.id.starts_with("createCheckIn") => vec![json!(""), long(65)],
+        "startsAt" | "opensAt" | "closesAt" | "codesUntil" | "earlyFrom" | "drawAt" | "beaconAt" => {
             ["", "soon", "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00"]
                 .map(Value::from)
                 .to_vec()
@@ -197,7 +204,7 @@ async fn a_problem_names_the_wrong_member() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let mut tried = 0;
-    for operation in fixture.operations.iter().filter(|operation| operation.takes_a_body()) {
+    for operation in fixture.operations.iter().filter(|operation| operation.takes_an_object()) {
         for wrong in wrongs(&fixture, operation) {
             let call = fixture.call(operation, &operation.template).header("content-type", "application/json");
             let reply = call.bytes(wrong.body.clone()).send().await;
@@ -230,16 +237,20 @@ fn names(found: &Value, field: &str) -> bool {
 #[tokio::test]
 async fn a_body_with_only_valid_members_is_accepted() {
     let fixture = Fixture::start().await;
-    for operation in fixture.operations.iter().filter(|operation| operation.takes_a_body()) {
+    for operation in fixture.operations.iter().filter(|operation| operation.takes_an_object()) {
         let body = fixture.body(operation);
         let known = schema_of(&fixture, operation)["properties"].as_object().unwrap().keys().cloned();
         // Only with `ONSALE_CHARGE=staff`: see `auth/staff/charging.rs`.
         let known = known.filter(|name| operation.id != "chargePoints" || name != "externalId");
+        // In place of `seats`: see `halls.rs`.
+        let known = known.filter(|name| !["any", "sections"].contains(&name.as_str()));
         let mut here: Vec<String> = body.as_object().unwrap().keys().cloned().collect();
         here.sort();
         assert!(known.eq(here.iter().cloned()), "{}: a body with every member", operation.id);
         let reply = fixture.call(operation, &operation.template).json(&body).send().await;
-        assert!(reply.status.is_success() || operation.id == "createReservation", "{}: {reply:?}", operation.id);
+        // The order of a room in use stays, and its places are not drawn.
+        let is_refused = ["createReservation", "updateQueueSettings", "putBeacon"].contains(&operation.id.as_str());
+        assert!(reply.status.is_success() || is_refused && reply.status == 409, "{}: {reply:?}", operation.id);
     }
     audit_and_text(&fixture).await;
 }

@@ -32,6 +32,11 @@ impl Operation {
     pub(crate) fn takes_a_body(&self) -> bool {
         self.described["requestBody"].is_object()
     }
+
+    /// Whether its body is an object. The one that takes a list has a test of its own: see `presale.rs`.
+    pub(crate) fn takes_an_object(&self) -> bool {
+        self.takes_a_body() && self.id != "createCodes"
+    }
 }
 
 /// The sale, and the ids of its objects.
@@ -54,6 +59,9 @@ impl Fixture {
         let sale = start(&[]).await;
         let document = sale.caller.get("/openapi.json").expect(200).await;
         let concert = sale.concert(&room(10)).await;
+        // Early entry needs an opening.
+        let hours = sale.caller.patch(&format!("/admin/concerts/{concert}")).json(&json!({"opensAt": OPENED_AT}));
+        sale.admin(hours).expect(200).await;
         let performance = sale.performance(&concert, &Value::Null).await;
         sale.charge("ada", 1_000_000).await;
         sale.charge("bob", 100_000).await;
@@ -72,10 +80,16 @@ impl Fixture {
         sale.caller.post("/lectures/apply").json(&body).expect(201).await;
         let body = json!({"name": "a key", "role": "door"});
         let key = sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await;
+        let path = format!("/payments/{}/tickets", text(&payment["paymentId"]));
+        let tickets = sale.caller.get(&path).expect(200).await;
+        let scan = json!({"performanceId": performance, "ticketId": tickets[1]["ticketId"], "device": "gate", "scanId": "0",
+            "scannedAt": "2026-11-22T11:12:13Z", "deviceNow": "2026-11-22T11:12:13Z"});
+        let checked_in = sale.admin(sale.caller.post("/check-ins").json(&scan)).expect(201).await;
         let names = json!({
+            "ticketId": tickets[0]["ticketId"], "ticketCode": tickets[0]["code"], "checkInId": checked_in["checkInId"],
             "id": "ada", "userId": "ada", "concertId": concert, "performanceId": performance, "lectureId": lecture,
             "reservationId": held["reservationId"], "paymentId": payment["paymentId"], "date": held["date"],
-            "keyId": key["keyId"]
+            "keyId": key["keyId"], "code": "FAN"
         });
         let (to_cancel, cancelled) = (offers(&sale, &concert, 20).await, offers(&sale, &concert, 30).await);
         cancel(&sale, &cancelled).await;
@@ -102,8 +116,14 @@ impl Fixture {
         let names = own.into_iter().chain([&self.names]).flat_map(|names| names.as_object().unwrap());
         let fill = |path: String, (name, value): (&String, &Value)| path.replace(&format!("{{{name}}}"), &text(value));
         let path = names.fold(template.to_owned(), fill);
-        let needed = if operation.id == "listConcertSeats" { "date=2090-01-01" } else { "" };
-        match (path.contains('?'), path.contains("date=")) {
+        let performance = format!("performanceId={}", text(&self.names["performanceId"]));
+        let needed = match operation.id.as_str() {
+            "listConcertSeats" => "date=2090-01-01",
+            "listConcertSections" | "getManifest" => &performance,
+            _ => "",
+        };
+        let name = needed.split_inclusive('=').next().unwrap_or_default();
+        match (path.contains('?'), !name.is_empty() && path.contains(name)) {
             (true, false) if !needed.is_empty() => format!("{path}&{needed}"),
             (false, _) if !needed.is_empty() => format!("{path}?{needed}"),
             _ => path,
@@ -133,13 +153,14 @@ impl Fixture {
     pub(crate) fn body(&self, operation: &Operation) -> Value {
         let names = &self.names;
         let starts_at = "2090-01-01T10:00:00Z";
-        let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7});
+        let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7,
+            "earlyFrom": "2019-01-01T10:00:00Z", "order": "draw", "drawAt": "2019-06-01T10:00:00Z"});
         match operation.id.as_str() {
             "chargePoints" | "usePoints" => json!({"amount": 5}),
-            "applyForLecture" => json!({"userId": "ada", "lectureId": names["lectureId"]}),
-            "enterQueue" => json!({"userId": "ada", "concertId": names["concertId"]}),
+            "applyForLecture" => json!({"userId": "ada", "lectureId": names["lectureId"], "waitlist": true}),
+            "enterQueue" => json!({"userId": "ada", "concertId": names["concertId"], "code": "FAN"}),
             "createReservation" => {
-                json!({"performanceId": names["performanceId"], "date": names["date"], "seats": [7, 8]})
+                json!({"performanceId": names["performanceId"], "date": names["date"], "seats": [7, 8], "code": "FAN"})
             }
             "createPayment" => json!({"reservationId": names["reservationId"]}),
             "createLecture" | "updateLecture" => {
@@ -152,6 +173,10 @@ impl Fixture {
                 all
             }
             "updateConcert" => concert(),
+            "createCodes" => {
+                json!([{"code": "FAN", "uses": 5, "usesPerUser": 1, "from": OPENED_AT, "until": starts_at}])
+            }
+            "putBeacon" => json!({"value": "3439d9"}),
             "createDeskSession" => json!({"key": ADMIN_KEY}),
             "createStaffKey" => json!({"name": "another key", "role": "door"}),
             "updatePerformance" => {
@@ -163,6 +188,8 @@ impl Fixture {
             }
             "blockSeats" | "unblockSeats" => json!({"seats": [30, 31], "reason": "a camera"}),
             "cancelPerformance" | "cancelLecture" => json!({"reason": "a storm"}),
+            "createCheckIn" => scan(names),
+            "createCheckIns" => json!({"checkIns": [scan(names)]}),
             "createRefund" => json!({"seats": [50]}),
             "refundPayment" => json!({"seats": [49], "fee": 1, "reason": "moved"}),
             "adjustPoints" => json!({"amount": 5, "reason": "late"}),
@@ -175,6 +202,8 @@ impl Fixture {
             "updateQueueSettings" => {
                 let mut all = queue;
                 all["paused"] = json!(false);
+                all["beaconName"] = json!("a public value");
+                all["beaconAt"] = json!("2019-07-01T10:00:00Z");
                 all
             }
             other => panic!("{other} is new: what is its body?"),
@@ -218,13 +247,20 @@ impl Fixture {
     }
 }
 
+/// A scan with every member.
+fn scan(names: &Value) -> Value {
+    let now = "2026-11-22T11:12:13Z";
+    json!({"performanceId": names["performanceId"], "code": names["ticketCode"], "ticketId": names["ticketId"], "device": "gate",
+        "scanId": "1", "scannedAt": now, "deviceNow": now})
+}
+
 /// An instant in the past, at which the sale of a body opened.
 const OPENED_AT: &str = "2020-01-01T10:00:00Z";
 
 /// The members that a new concert and a change of one have in common.
 fn concert() -> Value {
     json!({"title": "T", "venue": "V", "notice": {"ko": "안내", "en": "A notice"}, "closed": false, "opensAt": OPENED_AT,
-        "closesAt": "2090-01-01T10:00:00Z", "maxSeatsPerUser": 5})
+        "closesAt": "2090-01-01T10:00:00Z", "codesUntil": "2021-01-01T10:00:00Z", "maxSeatsPerUser": 5})
 }
 
 /// Adds a performance and a lecture that start in this many days. Returns their ids.

@@ -126,8 +126,8 @@ test("the focus stays while lists are made anew", async (t) => {
   const apply = page.getByRole("button", { name: /: One place$/ });
   await apply.focus();
   await sale.call("POST", "/lectures/apply", { body: { userId: "bob", lectureId: lecture.lectureId } });
-  await page.getByRole("button", { name: "Full: One place" }).waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Full: One place");
+  await page.getByRole("button", { name: "Join the waiting list: One place" }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Join the waiting list: One place");
 
   await page.goto(`${sale.base}/#/concerts/${concert.concertId}`);
   await page.getByRole("button", { name: "Enter the waiting room" }).click();

@@ -10,11 +10,12 @@ use crate::fixture::{Fixture, Operation};
 use crate::support::raw::{connect, request};
 
 /// Operations whose successes have their own cache headers. All others, and every problem, are `no-store`.
-const KEPT: [(&str, &str); 5] = [
+const KEPT: [(&str, &str); 6] = [
     ("listConcerts", "public, max-age=1"),
     ("listLectures", "public, max-age=1"),
     ("listConcertDates", "private, no-cache"),
     ("listConcertSeats", "private, no-cache"),
+    ("listConcertSections", "private, no-cache"),
     ("getOpenapi", "no-cache"),
 ];
 

@@ -48,6 +48,9 @@ struct Named<'a> {
     paid: Value,
     /// The path of the refunds of Bob's payment, without a slash in front.
     refunds: String,
+    /// The tickets of that payment, and a check-in of the first.
+    tickets: Value,
+    check_in: String,
     /// A performance to cancel.
     off: String,
     /// A key of staff to delete.
@@ -66,14 +69,20 @@ async fn changes(evening: &Evening) -> Vec<Change> {
     let held = evening.hold(bob, &json!([10, 11])).expect(201).await;
     let bought = sale.pay(bob, &held).expect(201).await;
     let refunds = format!("payments/{}/refunds", text(&bought["paymentId"]));
+    let path = format!("/payments/{}/tickets", text(&bought["paymentId"]));
+    let tickets = sale.caller.get(&path).expect(200).await;
+    let scanned = sale.admin(sale.caller.post("/check-ins").json(&scan(performance, &tickets[0], "before")));
+    let check_in = text(&scanned.expect(201).await["checkInId"]);
     let policy = json!({"refundPolicy": [{"hoursBefore": 0, "feePercent": 10}]});
     sale.admin(sale.caller.patch(&format!("/admin/performances/{performance}"))).json(&policy).expect(200).await;
     let body = json!({"name": "a key to delete", "role": "door"});
     let key = sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await;
     let key = text(&key["keyId"]);
     let off = sale.performance(&sale.concert(&room(10)).await, &Value::Null).await;
-    let named = Named { evening, lecture, spare, paid, refunds, off, key };
-    [by_users(&named), by_organisers(&named), of_lectures(&named), of_payments(&named)].into_iter().flatten().collect()
+    let named = Named { evening, lecture, spare, paid, refunds, tickets, check_in, off, key };
+    let changes =
+        [by_users(&named), by_organisers(&named), of_lectures(&named), of_tickets(&named), of_payments(&named)];
+    changes.into_iter().flatten().collect()
 }
 
 fn by_users(named: &Named<'_>) -> Vec<Change> {
@@ -96,6 +105,7 @@ fn by_users(named: &Named<'_>) -> Vec<Change> {
         of_ada(sale, 201, post("/lectures/apply", json!({"userId": "ada", "lectureId": lecture}))),
         of_ada(sale, 204, delete(&format!("/lectures/application/ada/{lecture}"))),
         of_ada(sale, 201, post("/reservations", json!({"performanceId": performance, "seats": [1]}))),
+        of_ada(sale, 201, post("/reservations", json!({"performanceId": performance, "any": {"count": 1}}))),
         of_ada(sale, 204, delete(&path_of(spare))),
         of_ada(sale, 201, post("/payments", json!({"reservationId": paid["reservationId"]}))),
         of_ada(sale, 204, delete("/queue/token")),
@@ -115,6 +125,12 @@ fn by_organisers(named: &Named<'_>) -> Vec<Change> {
         post(201, &format!("{concert}/performances"), json!({"startsAt": starts_at})),
         patch(&format!("{concert}/queue"), json!({"maxActive": 77})),
         patch(&concert, json!({"notice": {"en": "Once"}})),
+        post(
+            201,
+            &format!("{concert}/codes"),
+            json!([{"uses": 1, "usesPerUser": 1}, {"code": "Once", "uses": 1, "usesPerUser": 1}]),
+        ),
+        of_admin(sale, 204, "DELETE", &format!("{concert}/codes/Once"), Value::Null),
         patch(&performance, json!({"closed": false})),
         post(201, &format!("{performance}/seats"), json!({"seats": [{"from": 901, "to": 903}]})),
         post(200, &format!("{performance}/blocks"), json!({"seats": [30, 31], "reason": "Once"})),
@@ -136,6 +152,29 @@ fn of_lectures(named: &Named<'_>) -> Vec<Change> {
         of_admin(sale, 200, "PATCH", &lecture, json!({"capacity": 6})),
         of_admin(sale, 204, "DELETE", &format!("{lecture}/applications/bob"), Value::Null),
         of_admin(sale, 202, "POST", &format!("{lecture}/cancel"), json!({"reason": "Once"})),
+    ]
+}
+
+/// A scan of a ticket.
+fn scan(performance: &str, ticket: &Value, id: &str) -> Value {
+    let now = "2026-11-22T11:12:13Z";
+    json!({"performanceId": performance, "code": ticket["code"], "device": "gate", "scanId": id, "scannedAt": now,
+        "deviceNow": now})
+}
+
+/// What happens to Bob's tickets before they are refunded: one is checked out and replaced, the other is checked in.
+fn of_tickets(named: &Named<'_>) -> Vec<Change> {
+    let Named { evening: Evening { sale, performance, .. }, refunds, tickets, check_in, .. } = named;
+    let path = format!("/{}/tickets/{}/reissue", refunds.trim_end_matches("/refunds"), text(&tickets[0]["ticketId"]));
+    let caller = sale.caller.clone();
+    let reissue = move || caller.post(&path);
+    let once = scan(performance, &tickets[1], "once");
+    let batch = json!({"checkIns": [once.clone(), scan(performance, &tickets[1], "twice")]});
+    vec![
+        of_admin(sale, 204, "DELETE", &format!("/check-ins/{check_in}"), Value::Null),
+        Change { other: of_bob(sale), ..of_ada(sale, 201, reissue) },
+        of_admin(sale, 201, "POST", "/check-ins", once),
+        of_admin(sale, 200, "POST", "/check-ins/batch", batch),
     ]
 }
 

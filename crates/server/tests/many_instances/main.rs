@@ -7,12 +7,15 @@
 
 mod admission;
 mod audited;
+mod best;
 mod cancellations;
 mod catalogue;
 mod changes;
 mod clocks;
 mod closing;
 mod crowd;
+mod draws;
+mod early;
 mod hours;
 mod keys;
 mod lectures;
@@ -23,6 +26,7 @@ mod order;
 mod pgbouncer;
 mod points;
 mod preconditions;
+mod presale;
 mod refunds;
 mod schema;
 mod seats;
@@ -33,3 +37,4 @@ mod stream;
 mod support;
 mod tls;
 mod turns;
+mod waiting_lists;

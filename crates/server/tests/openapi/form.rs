@@ -76,7 +76,10 @@ async fn every_schema_has_a_type_and_a_description() {
         }
     });
     let status = &document["components"]["schemas"]["TokenStatus"];
-    assert_eq!((&status["type"], &status["enum"]), (&json!("string"), &json!(["WAITING", "ACTIVE", "EXPIRED"])));
+    assert_eq!(
+        (&status["type"], &status["enum"]),
+        (&json!("string"), &json!(["EARLY", "WAITING", "ACTIVE", "EXPIRED"]))
+    );
 }
 
 /// Follows `$ref` to the schema that it names.

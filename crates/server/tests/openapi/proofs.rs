@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use onsale_testing::Launch;
 use serde_json::{Value, json};
 
-use super::support::text;
+use super::support::{ONSALE, text};
 use super::{OPEN, all, document, operations};
 
 #[tokio::test]
@@ -57,4 +58,15 @@ async fn one_code_has_one_status_and_one_title() {
         }
     }
     assert!(known.len() > 30, "{known:?}");
+}
+
+#[tokio::test]
+async fn the_program_prints_the_same() {
+    let (sale, document) = document().await;
+    let launch = Launch::new(ONSALE);
+    let printed = launch.run(&["openapi"]).await;
+    assert!(printed.status.success());
+    assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
+    assert!(!launch.folder().join("onsale.db").exists(), "no database is needed for it");
+    assert!(sale.instance.terminate().await.success());
 }

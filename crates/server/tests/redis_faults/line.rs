@@ -74,7 +74,7 @@ impl Line {
     /// Sets the database back to an earlier row, as a restore or an asynchronous failover does.
     pub(crate) async fn set_back(&self, row: &str) {
         let sql = self.database.sql().await;
-        let set = "UPDATE rooms SET (issued, served, given_up, active, admissions, version, written_version, updated_at, blocks)
+        let set = "UPDATE rooms SET (issued, served, given_up, active, admissions, version, stated_version, updated_at, blocks)
             = (SELECT issued, served, given_up, active, admissions, version, version, updated_at, blocks
                FROM jsonb_populate_record(null::rooms, ($1::text)::jsonb))";
         assert_eq!(sql.execute(set, &[&row]).await.unwrap(), 1);

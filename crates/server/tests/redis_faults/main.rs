@@ -9,6 +9,7 @@ mod away;
 mod back;
 mod cluster;
 mod conditions;
+mod early;
 mod line;
 mod lost;
 mod sentinel;

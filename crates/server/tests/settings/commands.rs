@@ -14,7 +14,8 @@ async fn shown(arguments: &[&str]) -> String {
     String::from_utf8(run.stdout).unwrap()
 }
 
-const COMMANDS: [&str; 9] = ["serve", "migrate", "seed", "audit", "copy", "events", "openapi", "size", "completions"];
+const COMMANDS: [&str; 10] =
+    ["serve", "migrate", "seed", "audit", "copy", "events", "openapi", "size", "verify-draw", "completions"];
 
 #[tokio::test]
 async fn help_names_every_command_and_setting() {

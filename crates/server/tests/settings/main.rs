@@ -40,7 +40,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 }
 
 /// Every setting with a value that it takes, and values that it does not.
-const TABLE: [(&str, &str, &[&str]); 45] = [
+const TABLE: [(&str, &str, &[&str]); 46] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
     ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://h/sale", "sqlite://x?mode=ro"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
@@ -55,6 +55,7 @@ const TABLE: [(&str, &str, &[&str]); 45] = [
     ("admin-key-previous", "another-admin-key", &["x", "four", "two words", "schlüssel"]),
     ("token-secret", "a-secret-of-thirty-two-characters", &[]),
     ("token-secret-previous", "another-secret-of-thirty-two-chars", &[]),
+    ("ticket-key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", &["c2hvcnQ=", "not base64"]),
     ("timezone", "Europe/Oslo", &["Mars/Olympus", "+09:00x"]),
     ("hold-seconds", "60", &["0", "-1", "1.5", "a while", "86401", "99999999999999999999"]),
     ("queue-max-active", "10", &["0", "-5", "1000001", "all"]),

@@ -173,7 +173,12 @@ async fn a_flag_that_is_given_twice_is_refused() {
 #[tokio::test]
 async fn a_flag_without_effect_on_a_command_is_refused_or_logged() {
     let launch = launch();
-    for command in [&["openapi"][..], &["completions", "bash"], &["size", "--figures"]] {
+    for command in [
+        &["openapi"][..],
+        &["completions", "bash"],
+        &["size", "--figures"],
+        &["verify-draw", "draw.json", "entries.csv"],
+    ] {
         let arguments = [&["--database-url", MEANT], command].concat();
         assert_bad(&launch.run(&arguments).await, &["--database-url", command[0]]);
     }

@@ -4,11 +4,14 @@
 
 mod admission;
 mod closing;
+mod drawing;
+mod early;
 mod entering;
 mod figures;
 mod gate;
 mod hours;
 mod notice;
+mod presale;
 mod rush;
 mod strict;
 #[path = "../support/mod.rs"]

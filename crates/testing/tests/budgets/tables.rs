@@ -72,13 +72,14 @@ fn the_diagrams_show_the_tables_of_the_migrations() {
 }
 
 /// Columns that only one database has. The document explains them.
-const ONLY_POSTGRES: [(&str, &[&str]); 7] = [
+const ONLY_POSTGRES: [(&str, &[&str]); 8] = [
     ("event_positions", &["added", "only_row"]),
     ("events", &["topic"]),
     ("instance_figures", &["instance_id", "seen_at", "viewed_at", "figures"]),
-    ("performances", &["known_version", "revised_at", "written_version"]),
+    ("lectures", &["written_version"]),
+    ("performances", &["known_version", "revised_at", "stated_version"]),
     ("places", &["given_up_version"]),
-    ("rooms", &["written_version"]),
+    ("rooms", &["drawn_version", "stated_version"]),
     ("turns", &["settled_at", "version"]),
 ];
 const ONLY_SQLITE: [(&str, &[&str]); 1] = [("kept_answers", &["position"])];

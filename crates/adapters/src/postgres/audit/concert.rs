@@ -13,6 +13,7 @@ use super::super::cancellation;
 use super::super::concert_rows::{self, PERFORMANCE_COLUMNS, kept_of};
 use super::super::error::DbError;
 use super::super::extension::{further, further_of_seat};
+use super::super::hall::read_layout;
 use super::super::room_rows::read_sale;
 use super::super::values::{Sql, get, instant, number, small, uuid};
 use super::Out;
@@ -28,6 +29,7 @@ const FROM: usize = PERFORMANCE_COLUMNS;
 const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, sections, sold, p.version, updated_at,
         CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, refund_policy,
         p.held, revenue, p.refunded, p.opens_at, p.closes_at, p.max_seats, p.cancelled_at, open_payments, p.blocked, revision,
+        p.codes_until,
         coalesce(counted.taken, 0), coalesce(counted.kept_back, 0),
         coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), coalesce(counted.claimed, 0),
         coalesce(paid.points, 0)::bigint, coalesce(given.points, 0)::bigint,
@@ -35,8 +37,8 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         coalesce(counted.payments, 0), announced.type, announced.subject, announced.version, announced.data,
         c.performance_id, c.concert_id, c.version, c.event_id, c.cancelled_at, c.reason, c.payments, c.refunded_before,
         c.settled_to, c.is_through, c.failed, c.is_done, c.retry_at, c.holder, c.leased_until,
-        coalesce(counted.mixed, 0), p.capacity, coalesce(unrefunded.payments, 0), coalesce(settled.by_steps, 0),
-        coalesce(settled.payments, 0)
+        coalesce(counted.mixed, 0), p.capacity, coalesce(unrefunded.payments, 0), concerts.codes_until, layouts.layout,
+        coalesce(settled.by_steps, 0), coalesce(settled.payments, 0)
     FROM performances p LEFT JOIN (
         SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(block_reason) kept_back,
             count(*) FILTER (WHERE NOT sold AND block_reason IS NULL) claimed,
@@ -59,6 +61,7 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         JOIN reservations r ON r.reservation_id = f.reservation_id WHERE r.status = 'REFUNDED'
         GROUP BY f.performance_id) settled ON settled.performance_id = p.performance_id
     LEFT JOIN cancellations c ON c.performance_id = p.performance_id
+    LEFT JOIN layouts ON layouts.performance_id = p.performance_id
     LEFT JOIN events announced ON announced.topic = 'onsale.concerts' AND announced.subject = p.performance_id::text
         AND announced.version = c.version AND announced.event_id = c.event_id
     LEFT JOIN concerts ON concerts.concert_id = p.concert_id
@@ -125,7 +128,7 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
             paid: get(row, FROM + 6)?,
             given_back: get(row, FROM + 7)?,
             sale: match get::<Option<bool>>(row, FROM + 8)? {
-                Some(_) => Some((read_sale(row, FROM + 8, FROM + 9)?, small(row, FROM + 11)?)),
+                Some(_) => Some((read_sale(row, FROM + 8, FROM + 9, FROM + 39)?, small(row, FROM + 11)?)),
                 None => None,
             },
             changed: read_joined(row, FROM + 12)?,
@@ -134,7 +137,8 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
             mixed_seats: number(row, FROM + 36)?,
             stored_capacity: small(row, FROM + 37)?.into(),
             failed_open: number(row, FROM + 38)?,
-            refunded_payments: (number(row, FROM + 39)?, number(row, FROM + 40)?),
+            layout: get::<Option<&str>>(row, FROM + 40)?.map(read_layout).transpose()?,
+            refunded_payments: (number(row, FROM + 41)?, number(row, FROM + 42)?),
         })
     };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;

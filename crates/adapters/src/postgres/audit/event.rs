@@ -3,7 +3,7 @@
 //! An event has the id of its row. An event that also has the row's key (subject and version) is found by that key. An event on
 //! the wrong topic counts as missing: the consumers of its kind would not receive it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use onsale_app::audit::source::{EventRow, ToldRow};
 use onsale_domain::ids::EventId;
@@ -67,7 +67,8 @@ const OF_POINTS: &str = "SELECT e.event_id, e.type, e.subject, l.user_id IS NOT 
 /// A version of a lecture is a line of history or a change by staff.
 const OF_LECTURES: &str = "SELECT e.event_id, e.type, e.subject, CASE e.type
             WHEN 'onsale.lecture.changed.v1' THEN h.lecture_id IS NULL AND l.lecture_id IS NOT NULL
-            ELSE e.type IN ('onsale.lecture.applied.v1', 'onsale.lecture.cancelled.v1')
+            ELSE e.type IN ('onsale.lecture.applied.v1', 'onsale.lecture.cancelled.v1', 'onsale.lecture.waitlisted.v1',
+                'onsale.lecture.promoted.v1', 'onsale.lecture.left.v1')
                 AND coalesce(h.line_id = e.event_id, false) END
     FROM events e LEFT JOIN lecture_history h ON h.lecture_id::text = e.subject AND h.version = e.version
     LEFT JOIN lectures l ON l.lecture_id::text = e.subject AND e.version BETWEEN 1 AND l.version
@@ -90,6 +91,13 @@ const ENDS: &str = "SELECT end_event_id, reservation_id FROM reservations WHERE 
 const EXTENSIONS: &str = "SELECT event_id FROM hold_extensions ORDER BY event_id";
 
 const CANCELLATIONS: &str = "SELECT event_id FROM cancellations ORDER BY event_id";
+
+const SCANS: &str = "SELECT check_in_id FROM check_ins WHERE answer = 'ADMITTED' ORDER BY check_in_id";
+
+const UNDONE: &str = "SELECT performance_id::text, version FROM check_ins WHERE standing = 'UNDONE'";
+
+/// Tickets of refunds before schema step 17 have version 0, and no event.
+const VOIDED: &str = "SELECT event_id FROM void_tickets WHERE version > 0 ORDER BY event_id";
 
 const PERFORMANCES: &str = "SELECT performance_id::text, version FROM performances";
 
@@ -127,6 +135,11 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
     let (performances, concerts) = (versions(transaction, PERFORMANCES).await?, versions(transaction, CONCERTS).await?);
     let mut extensions = Cursor::open(transaction, EXTENSIONS, id).await?;
     let mut cancellations = Cursor::open(transaction, CANCELLATIONS, id).await?;
+    let mut scans = Cursor::open(transaction, SCANS, id).await?;
+    let mut voided = Cursor::open(transaction, VOIDED, id).await?;
+    let undone = transaction.query(UNDONE, &[]).await?;
+    let undone: HashSet<(String, i64)> =
+        undone.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect::<Sql<_>>()?;
     let mut reservations = Cursor::open(transaction, RESERVATIONS, id).await?;
     let mut payments = Cursor::open(transaction, PAYMENTS, id).await?;
     let mut refunds = Cursor::open(transaction, REFUNDS, id).await?;
@@ -148,6 +161,9 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
                     ended
                 }
                 "onsale.holds.extended.v1" => extensions.of(&id).await?.is_some(),
+                "onsale.ticket.checked-in.v1" => scans.of(&id).await?.is_some(),
+                "onsale.ticket.check-in-undone.v1" => undone.contains(&(subject.clone(), version)),
+                "onsale.ticket.voided.v1" => voided.of(&id).await?.is_some(),
                 "onsale.performance.cancelled.v1" => cancellations.of(&id).await?.is_some(),
                 "onsale.performance.changed.v1" | "onsale.seats.blocked.v1" | "onsale.seats.unblocked.v1" => {
                     is_among(&performances, &subject, version)

@@ -7,8 +7,10 @@
 //! disk if no index helps. Rows that belong together are merged here. So neither side keeps more than a few pages of rows
 //! in memory, however large the tables are.
 
+mod code;
 mod concert;
 mod cursor;
+mod draw;
 mod event;
 mod family;
 mod lecture;
@@ -18,6 +20,7 @@ mod refund;
 mod room;
 mod snapshot;
 mod staff;
+mod ticket;
 mod wallet;
 
 use std::pin::pin;
@@ -25,8 +28,8 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
-    AuditSource, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow,
-    RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    AuditSource, CodeRow, DrawRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
+    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, TicketsRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::time::Timestamp;
@@ -119,8 +122,20 @@ impl AuditSource for PostgresAudit {
         self.stream(refund::refunds)
     }
 
+    fn codes(&self) -> Rows<CodeRow> {
+        self.stream(code::codes)
+    }
+
+    fn tickets(&self) -> Rows<TicketsRow> {
+        self.stream(ticket::tickets)
+    }
+
     fn rooms(&self) -> Rows<RoomRow> {
         self.stream(room::rooms)
+    }
+
+    fn draws(&self) -> Rows<DrawRow> {
+        self.stream(draw::draws)
     }
 
     fn families(&self) -> Rows<FamilyRow> {

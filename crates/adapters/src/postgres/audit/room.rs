@@ -16,13 +16,15 @@ use super::snapshot::Connection;
 /// Counts each table once for all rooms. Settled turns are over: their rows are kept for other processes only.
 const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
         issued, served, rooms.given_up, active, admissions, rooms.version, updated_at, blocks, rooms.closed, extensions,
-        rooms.opens_at, rooms.closes_at, admitted, coalesce(line.places, 0),
+        rooms.opens_at, rooms.closes_at, admitted, early_from, opened_at, draw_at, list, rooms.codes_until,
+        coalesce(line.places, 0),
         coalesce(line.highest, 0), coalesce(line.given_up, 0), coalesce(inside.turns, 0),
         coalesce(inside.uncalled, 0), coalesce(twice.users, 0),
         coalesce(disputed.tokens, 0), coalesce(disputed.place, 0), places_dropped_to,
         coalesce(line.undropped, 0),
         concerts.concert_id, title, venue, created_at, notice_ko, notice_en, concerts.closed, concerts.version,
-        concerts.opens_at, concerts.closes_at, concerts.max_seats, changed.type, changed.subject, changed.version, changed.data
+        concerts.opens_at, concerts.closes_at, concerts.max_seats, concerts.codes_until,
+        changed.type, changed.subject, changed.version, changed.data
     FROM rooms LEFT JOIN (
         SELECT concert_id, count(*) FILTER (WHERE place > places_dropped_to) places, max(place) highest,
             count(*) FILTER (WHERE place <= places_dropped_to) undropped,
@@ -57,17 +59,17 @@ fn read(row: &Row) -> Sql<RoomRow> {
     Ok(RoomRow {
         concert: ConcertId::new(uuid(row, 0)?),
         room: read_room(row)?,
-        concert_row: get::<Option<Uuid>>(row, 29)?.map(|_| read_concert(row, 29)).transpose()?,
-        changed: read_joined(row, 40)?,
-        places: number(row, 19)?,
-        highest_place: number(row, 20)?,
-        given_up: number(row, 21)?,
-        turns: number(row, 22)?,
-        turns_uncalled: number(row, 23)?,
-        users_twice: number(row, 24)?,
-        disputes: number(row, 25)?,
-        disputed_place: number(row, 26)?,
-        dropped_to: number(row, 27)?,
-        places_undropped: number(row, 28)?,
+        concert_row: get::<Option<Uuid>>(row, 34)?.map(|_| read_concert(row, 34)).transpose()?,
+        changed: read_joined(row, 46)?,
+        places: number(row, 24)?,
+        highest_place: number(row, 25)?,
+        given_up: number(row, 26)?,
+        turns: number(row, 27)?,
+        turns_uncalled: number(row, 28)?,
+        users_twice: number(row, 29)?,
+        disputes: number(row, 30)?,
+        disputed_place: number(row, 31)?,
+        dropped_to: number(row, 32)?,
+        places_undropped: number(row, 33)?,
     })
 }

@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::super::room_rows::read_sale;
-use super::super::values::{Sql, get, instant, number, small, user, uuid};
+use super::super::values::{Sql, get, instant, number, optional_instant, small, user, uuid};
 use super::super::{concert_rows, extension, lecture, staff, wallet};
 use super::Out;
 use super::cursor::Cursor;
@@ -28,8 +28,8 @@ const ENTRIES: &str = "SELECT log_id, at, key_id, actor, action, subject, before
 
 const CONCERTS: &str =
     "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, concerts.closed, concerts.version,
-        concerts.opens_at, concerts.closes_at, concerts.max_seats, max_active, admit_per_second, active_seconds,
-        claim_seconds, paused, rooms.closed, rooms.opens_at, rooms.closes_at
+        concerts.opens_at, concerts.closes_at, concerts.max_seats, concerts.codes_until, max_active, admit_per_second, active_seconds,
+        claim_seconds, paused, rooms.closed, rooms.opens_at, rooms.closes_at, rooms.codes_until, early_from, draw_at
     FROM concerts JOIN rooms USING (concert_id) ORDER BY concert_id";
 
 const KEYS: &str = "SELECT key_id, name, role, hash, created_at, deleted_at FROM staff_keys ORDER BY key_id";
@@ -40,7 +40,7 @@ const LECTURES: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity,
 
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds,
         extensions, closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats,
-        cancelled_at, open_payments, blocked, revision
+        cancelled_at, open_payments, blocked, revision, codes_until
     FROM performances ORDER BY performance_id";
 
 const SESSIONS: &str = "SELECT session_id FROM staff_sessions ORDER BY session_id";
@@ -142,12 +142,14 @@ async fn of_subject(entries: &mut Entries<'_>, subject: String) -> Sql<Vec<LogRo
 fn read_concert(row: &Row) -> Sql<(ConcertId, StaffSubject)> {
     let concert = extension::read_concert(row, 0)?;
     let settings = Settings {
-        max_active: small(row, 11)?,
-        admit_per_second: small(row, 12)?,
-        active_seconds: small(row, 13)?,
-        claim_seconds: small(row, 14)?,
-        paused: get(row, 15)?,
-        sale: read_sale(row, 16, 17)?,
+        max_active: small(row, 12)?,
+        admit_per_second: small(row, 13)?,
+        active_seconds: small(row, 14)?,
+        claim_seconds: small(row, 15)?,
+        paused: get(row, 16)?,
+        sale: read_sale(row, 17, 18, 20)?,
+        early_from: optional_instant(row, 21)?,
+        draw_at: optional_instant(row, 22)?,
     };
     Ok((concert.id, StaffSubject::Concert(concert, settings)))
 }

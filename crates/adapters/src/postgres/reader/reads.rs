@@ -2,26 +2,31 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
-    Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
+    AppliedLecture, Attendee, Conflict, Draws, EntryRow, GivenBack, LectureFilter, Listed, ListedKey, LogFilter,
+    LogRow, Manifest, Page, PerformanceFigures, Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows,
+    SigningKey, StoreError, Tickets, TicketsOf, UnsettledSeat, WaitingUser,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
-use onsale_domain::concert::{Concert, Performance, Reservation};
+use onsale_domain::concert::{Concert, Layout, Performance, Reservation};
 use onsale_domain::ids::{
-    ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
+    CheckInId, ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, TicketId,
+    UserId,
 };
 use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::{Code, CodeKey, Standing};
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
+use onsale_domain::ticket::CheckIn;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::Token;
+use onsale_domain::waiting_room::{Draw, List, Token};
 use onsale_domain::wallet::{Account, Entry};
 
 use super::{ATTEMPTS_MAX, PostgresReader};
@@ -29,8 +34,8 @@ use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
-    cancellation, concert_reads, event, export, extension, figures, idempotency, lecture_reads, payment, refund, staff,
-    staff_session, wallet,
+    cancellation, code, concert_reads, draw, event, export, extension, figures, hall, idempotency, lecture_reads,
+    payment, refund, staff, staff_session, ticket_reads, waiting_list, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -47,18 +52,23 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     &[PING, SNAPSHOT],
     wallet::READS,
     lecture_reads::READS,
+    waiting_list::READS,
     concert_reads::READS,
+    hall::READS,
     export::READS,
     extension::READS,
     figures::READS,
     payment::READS,
     refund::READS,
+    code::READS,
     cancellation::READS,
+    draw::READS,
     event::READS,
     event::LOG_READS,
     idempotency::READS,
     staff::READS,
     staff_session::READS,
+    ticket_reads::READS,
 ];
 
 impl PostgresReader {
@@ -121,6 +131,14 @@ impl Reader for PostgresReader {
         query!(self, Applicants, |session| lecture_reads::applicants(&session, lecture, page))
     }
 
+    async fn waiting_users(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<WaitingUser>, StoreError> {
+        query!(self, WaitingUsers, |session| waiting_list::waiting(&session, lecture, page))
+    }
+
+    async fn lectures_to_promote(&self, at: Timestamp) -> Result<Vec<LectureId>, StoreError> {
+        query!(self, LecturesToPromote, |session| waiting_list::to_promote(&session, at))
+    }
+
     async fn lectures_to_empty(&self, since: Timestamp) -> Result<Vec<LectureId>, StoreError> {
         query!(self, LecturesToEmpty, |session| lecture_reads::to_empty(&session, since))
     }
@@ -143,6 +161,10 @@ impl Reader for PostgresReader {
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
         query!(self, Performances, |session| concert_reads::performances(&session))
+    }
+
+    async fn layouts(&self, of: Option<&[PerformanceId]>) -> Result<Vec<(PerformanceId, Arc<Layout>)>, StoreError> {
+        query!(self, Listed, |session| hall::layouts(&session, of))
     }
 
     async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {
@@ -179,6 +201,14 @@ impl Reader for PostgresReader {
 
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
         query!(self, PaymentsOf, |session| payment::of_user(&session, user, page))
+    }
+
+    async fn code(&self, key: &CodeKey, user: &UserId) -> Result<Option<Standing>, StoreError> {
+        query!(self, Codes, |session| code::standing(&session, key, user))
+    }
+
+    async fn codes(&self, concert: ConcertId, page: Page<Arc<str>>) -> Result<Vec<(Code, u64)>, StoreError> {
+        query!(self, Codes, |session| code::list(&session, concert, &page))
     }
 
     async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError> {
@@ -315,5 +345,51 @@ impl Reader for PostgresReader {
 
     async fn last_events(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         query!(self, Events, |session| event::last(&session, limit))
+    }
+}
+
+#[async_trait]
+impl Tickets for PostgresReader {
+    async fn ticket_keys(&self) -> Result<Vec<SigningKey>, StoreError> {
+        query!(self, Tickets, |session| ticket_reads::keys(&session))
+    }
+
+    async fn tickets_of(&self, payments: &[PaymentId]) -> Result<Vec<TicketsOf>, StoreError> {
+        query!(self, Tickets, |session| ticket_reads::of_payments(&session, payments))
+    }
+
+    async fn check_in(&self, id: CheckInId) -> Result<Option<CheckIn>, StoreError> {
+        query!(self, CheckIns, |session| ticket_reads::one(&session, id))
+    }
+
+    async fn check_ins(&self, performance: PerformanceId, page: Page<CheckInId>) -> Result<Vec<CheckIn>, StoreError> {
+        query!(self, CheckIns, |session| ticket_reads::list(&session, performance, page))
+    }
+
+    async fn conflicts(&self, performance: PerformanceId, page: Page<TicketId>) -> Result<Vec<Conflict>, StoreError> {
+        query!(self, CheckIns, |session| ticket_reads::conflicts(&session, performance, page))
+    }
+
+    async fn manifest(&self, performance: PerformanceId, after: Option<u64>) -> Result<Option<Manifest>, StoreError> {
+        query!(self, CheckIns, |session| ticket_reads::manifest(&session, performance, after))
+    }
+}
+
+#[async_trait]
+impl Draws for PostgresReader {
+    async fn draw(&self, concert: ConcertId) -> Result<Option<Draw>, StoreError> {
+        query!(self, Draws, |session| draw::one(&session, concert))
+    }
+
+    async fn draw_entries(&self, concert: ConcertId, list: List, page: Page<u64>) -> Result<Vec<EntryRow>, StoreError> {
+        query!(self, Draws, |session| draw::entries(&session, concert, list, page))
+    }
+
+    async fn drawn_order(&self, concert: ConcertId) -> Result<Option<Vec<u32>>, StoreError> {
+        query!(self, Draws, |session| draw::order(&session, concert))
+    }
+
+    async fn draw_entry_of(&self, concert: ConcertId, user: &UserId, list: List) -> Result<Option<Token>, StoreError> {
+        query!(self, Draws, |session| draw::entry_of(&session, concert, user, list))
     }
 }

@@ -16,8 +16,12 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("accounts", &["user_id =", "TID"]),
     ("ledger", &["user_id ="]),
     ("lectures", &["lecture_id =", "starts_at >=", "moved_at >=", "cancelled_at >=", "TID"]),
-    ("applications", &["lecture_id =&user_id =", "lecture_id =&seat_number >", "user_id ="]),
+    (
+        "applications",
+        &["lecture_id =&user_id =", "lecture_id =&seat_number >", "lecture_id =&waiting_number >", "user_id ="],
+    ),
     ("freed_seats", &["lecture_id ="]),
+    ("waiting_blocks", &["lecture_id ="]),
     ("lecture_history", &["lecture_id ="]),
     ("places", &["concert_id =&place =", "concert_id =&user_id =", "concert_id =&place >", "given_up_version >"]),
     (
@@ -39,6 +43,8 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("refunds", &["payment_id =", "performance_id =", "user_id ="]),
     ("cancellations", &["performance_id ="]),
     ("failed_refunds", &["performance_id ="]),
+    ("void_tickets", &["ticket_id =", "payment_id =", "performance_id ="]),
+    ("check_ins", &["check_in_id =", "scan_id =", "payment_id =", "performance_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),
     ("admin_log", &["log_id <", "actor =", "action =", "subject ="]),

@@ -2,15 +2,18 @@
 SET session_replication_role = replica;
 INSERT INTO accounts SELECT 'user-' || n, 1, 1, 1 FROM generate_series(1, 20000) n;
 INSERT INTO ledger SELECT user_id, 1, gen_random_uuid(), 'CHARGE', 1, 1, NULL, 1 FROM accounts;
-INSERT INTO lectures SELECT gen_random_uuid(), 't', NULL, n, 30, 0, 0, 1, 1 FROM generate_series(1, 20000) n;
+-- One lecture in 100 has a waiting list.
+INSERT INTO lectures (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, written_version, updated_at, waitlisted)
+    SELECT gen_random_uuid(), 't', n, 30, 0, 0, 1, 1, 1, CASE WHEN n % 100 = 0 THEN 1 ELSE 0 END FROM generate_series(1, 20000) n;
 INSERT INTO applications SELECT lecture_id, 'user-' || starts_at, 1, 1 FROM lectures;
+INSERT INTO waiting_blocks SELECT lecture_id, 0, 1 FROM lectures;
 INSERT INTO freed_seats SELECT lecture_id, 1 FROM lectures;
 INSERT INTO lecture_history
     SELECT lecture_id, 1, gen_random_uuid(), 'user-' || starts_at, 'APPLIED', 1, 1 FROM lectures;
 INSERT INTO concerts SELECT gen_random_uuid(), 't', 'v', n FROM generate_series(1, 100) n;
 -- With the version that the server of this schema wrote.
-ALTER TABLE rooms ALTER written_version SET DEFAULT 1;
-ALTER TABLE performances ALTER written_version SET DEFAULT 1;
+ALTER TABLE rooms ALTER stated_version SET DEFAULT 1;
+ALTER TABLE performances ALTER stated_version SET DEFAULT 1;
 INSERT INTO rooms SELECT concert_id, 1, 1, 1, 1, false, 1000, 1, 0, 0, '', 1, 1 FROM concerts;
 INSERT INTO places
     SELECT concert_id, n, 'user-' || n, gen_random_uuid(), 1, 'CURRENT', NULL FROM concerts, generate_series(1, 200) n;
@@ -28,6 +31,11 @@ INSERT INTO refunds SELECT gen_random_uuid(), payment_id, reservation_id, perfor
 INSERT INTO refunded_seats SELECT reservation_id, 1, refund_id FROM refunds;
 INSERT INTO cancellations SELECT performance_id, concert_id, 1, gen_random_uuid(), 1, 'r', 0, 0, 0, true, 0, true FROM performances;
 INSERT INTO failed_refunds SELECT performance_id, payment_id, reservation_id, 1 FROM payments;
+INSERT INTO void_tickets
+    SELECT gen_random_uuid(), gen_random_uuid(), payment_id, performance_id, 1, 'refunded', 1, 1 FROM payments;
+INSERT INTO check_ins
+    SELECT gen_random_uuid(), performance_id, gen_random_uuid(), 1, payment_id, payment_id::text, 'd', 1, 1, false, 'ADMITTED',
+        NULL, NULL, 'COUNTS', 1, NULL, 'root' FROM payments;
 INSERT INTO events SELECT 'onsale.points', user_id, 1, gen_random_uuid(), row_number() OVER (), 't', 1, '{}' FROM ledger;
 INSERT INTO events_put_back SELECT n FROM generate_series(1, 1000) n;
 INSERT INTO deliveries SELECT event_id, 1 FROM events;

@@ -5,7 +5,7 @@ use crate::postgres::writer;
 /// Tables that are split by the same key. A performance never changes its concert.
 const SHARDS: &[(&str, &[&str])] = &[
     ("user", &["accounts", "ledger"]),
-    ("lecture", &["lectures", "applications", "freed_seats", "lecture_history"]),
+    ("lecture", &["lectures", "applications", "freed_seats", "waiting_blocks", "lecture_history"]),
     (
         "concert",
         &[
@@ -15,6 +15,7 @@ const SHARDS: &[(&str, &[&str])] = &[
             "turns",
             "turn_ends",
             "place_disputes",
+            "draws",
             "performances",
             "hold_extensions",
             "reservations",
@@ -24,6 +25,8 @@ const SHARDS: &[(&str, &[&str])] = &[
             "refunded_seats",
             "cancellations",
             "failed_refunds",
+            "void_tickets",
+            "check_ins",
         ],
     ),
     ("subject", &["events"]),

@@ -47,7 +47,11 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
             "SELECT 1 FROM ledger WHERE user_id = ?1 AND version = ?2 AND entry_id = ?3",
             &[subject, version, &id],
         ),
-        "onsale.lecture.applied.v1" | "onsale.lecture.cancelled.v1" => {
+        "onsale.lecture.applied.v1"
+        | "onsale.lecture.cancelled.v1"
+        | "onsale.lecture.waitlisted.v1"
+        | "onsale.lecture.promoted.v1"
+        | "onsale.lecture.left.v1" => {
             let Ok(lecture) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
             exists(
                 "SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2 AND line_id = ?3",
@@ -66,6 +70,23 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
             let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
             exists(
                 "SELECT 1 FROM hold_extensions WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
+                &[&performance, version, &id],
+            )
+        }
+        "onsale.ticket.checked-in.v1" => {
+            exists("SELECT 1 FROM check_ins WHERE check_in_id = ?1 AND answer = 'ADMITTED'", &[&id])
+        }
+        "onsale.ticket.check-in-undone.v1" => {
+            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
+            exists(
+                "SELECT 1 FROM check_ins WHERE performance_id = ?1 AND version = ?2 AND version > 0 AND standing = 'UNDONE'",
+                &[&performance, version],
+            )
+        }
+        "onsale.ticket.voided.v1" => {
+            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
+            exists(
+                "SELECT 1 FROM void_tickets WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
                 &[&performance, version, &id],
             )
         }

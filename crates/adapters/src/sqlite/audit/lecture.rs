@@ -50,14 +50,28 @@ pub(super) fn lectures(db: &Connection, cursor: &Cursor) -> Sql<(Vec<LectureRow>
 const CHANGES: &str = "SELECT type, subject, version, data FROM events
     WHERE type = 'onsale.lecture.changed.v1' AND subject = ?1 ORDER BY version";
 
-/// A lecture with its applications and freed seats, at most as many as its highest capacity, and its changes by staff.
+const SEATED: &str =
+    "SELECT user_id, seat_number FROM applications WHERE lecture_id = ?1 AND seat_number > 0 ORDER BY seat_number";
+
+const WAITING: &str = "SELECT user_id, waiting_number FROM applications WHERE lecture_id = ?1 AND waiting_number > 0
+    ORDER BY waiting_number";
+
+/// A lecture with its applications, waiting list and freed seats, at most as many as its highest capacity, and its changes by staff.
 fn add_seats(db: &Connection, id: LectureId, rows: &mut Vec<LectureRow>) -> Sql<()> {
     rows.extend(lecture(db, id)?.map(LectureRow::Lecture));
-    let mut taken =
-        db.prepare_cached("SELECT user_id, seat_number FROM applications WHERE lecture_id = ?1 ORDER BY seat_number")?;
+    let mut taken = db.prepare_cached(SEATED)?;
     for found in taken.query_map([id.uuid().as_bytes()], |row| Ok((user(row, 0)?, row.get(1)?)))? {
         let (user, seat) = found?;
         rows.push(LectureRow::Application(user, seat));
+    }
+    let mut waiting = db.prepare_cached(WAITING)?;
+    for found in waiting.query_map([id.uuid().as_bytes()], |row| Ok((user(row, 0)?, row.get(1)?)))? {
+        let (user, number) = found?;
+        rows.push(LectureRow::Waiting(user, number));
+    }
+    let mut blocks = db.prepare_cached("SELECT block, entries FROM waiting_blocks WHERE lecture_id = ?1")?;
+    for found in blocks.query_map([id.uuid().as_bytes()], |row| Ok(LectureRow::Block(row.get(0)?, row.get(1)?)))? {
+        rows.push(found?);
     }
     let mut freed = db.prepare_cached("SELECT seat_number FROM freed_seats WHERE lecture_id = ?1")?;
     for seat in freed.query_map([id.uuid().as_bytes()], |row| row.get(0))? {

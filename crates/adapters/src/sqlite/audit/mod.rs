@@ -4,18 +4,21 @@
 //! must agree with each other are read in one group. A ledger or a history may be longer than a group: its lines never change,
 //! so the rest is read in later groups, up to the line that was the last in the first one.
 
+mod code;
 mod event;
 mod lecture;
 mod performance;
 mod refund;
 mod staff;
+mod ticket;
 mod wallet;
 
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
-    AuditSource, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
-    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    AuditSource, CodeRow, DrawRow, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow,
+    PaymentRow, PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, TicketsRow, ToldRow,
+    WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
@@ -26,7 +29,7 @@ use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
-use super::{cancellation, concert_row, extension, outbox, payment, reservation, seat as seats, waiting_room};
+use super::{cancellation, concert_row, draw, extension, outbox, payment, reservation, seat as seats, waiting_room};
 use crate::stored::{ADJUSTED, COUNT_ADJUSTED, FAMILIES, Family};
 
 /// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
@@ -194,12 +197,34 @@ impl AuditSource for SqliteAudit {
         })
     }
 
+    fn codes(&self) -> Rows<CodeRow> {
+        self.stream((Vec::new(), String::new()), code::codes)
+    }
+
+    fn tickets(&self) -> Rows<TicketsRow> {
+        self.stream(Vec::new(), |db, after| {
+            let ids = ids_after(db, ticket::PAYMENTS, after)?;
+            let rows = ids.iter().filter_map(|id| ticket::one(db, Uuid::from_bytes(*id)).transpose());
+            Ok((rows.collect::<Sql<_>>()?, cursor_after(&ids)))
+        })
+    }
+
     fn rooms(&self) -> Rows<RoomRow> {
         self.stream(Vec::new(), |db, after| {
             let sql = "SELECT concert_id FROM rooms WHERE concert_id > ?1 ORDER BY concert_id LIMIT min(?2, 1)";
             let ids = ids_after(db, sql, after)?;
             let Some(id) = ids.first() else { return Ok((Vec::new(), None)) };
             let row = one_room(db, ConcertId::new(Uuid::from_bytes(*id)))?;
+            Ok((row.into_iter().collect(), Some(id.to_vec())))
+        })
+    }
+
+    fn draws(&self) -> Rows<DrawRow> {
+        self.stream(Vec::new(), |db, after| {
+            let sql = "SELECT concert_id FROM draws WHERE concert_id > ?1 ORDER BY concert_id LIMIT min(?2, 1)";
+            let ids = ids_after(db, sql, after)?;
+            let Some(id) = ids.first() else { return Ok((Vec::new(), None)) };
+            let row = draw::audited(db, ConcertId::new(Uuid::from_bytes(*id)))?;
             Ok((row.into_iter().collect(), Some(id.to_vec())))
         })
     }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::super::values::{Sql, instant, uuid};
-use super::super::{cancellation, concert, concert_row};
+use super::super::{cancellation, concert, concert_row, hall};
 use super::{GROUP, cursor_after, event_by_id, ids_after, read_event};
 
 /// Counts of the rows of performances.
@@ -100,6 +100,7 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
             given_back: points(count(&counted.given).0),
             sale: concert.map(|concert| (concert.sale, concert.seats_per_user)),
             changed: last_change(db, id)?,
+            layout: hall::layout(db, id)?,
         });
     }
     Ok((rows, cursor_after(&ids)))

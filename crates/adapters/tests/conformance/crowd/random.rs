@@ -44,7 +44,7 @@ async fn a_sale_on_four_instances_is_in_order() {
     // A large room: the test is about contention on seats and wallets, not about waiting.
     for concert in people.concerts.clone() {
         let patch = Patch { max_active: Some(20), admit_per_second: Some(100), ..Patch::default() };
-        lane.done(waiting_room::Configure { concert, patch }).await;
+        lane.done(waiting_room::Configure { concert, patch, draw: waiting_room::DrawPatch::default() }).await;
     }
     let mut kinds = Kinds::default();
     act(lane, &mut people, &mut kinds, ALONE).await;

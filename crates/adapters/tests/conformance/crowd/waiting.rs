@@ -1,6 +1,6 @@
 //! Concurrent places in lectures and in waiting rooms.
 
-use onsale_domain::lecture::Applied;
+use onsale_domain::lecture::{Applied, Outcome};
 use onsale_domain::waiting_room::Entered;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,14 +27,14 @@ async fn of_six_hundred_applicants_thirty_have_a_place() {
     let mut crowd = Crowd::new().await;
     let now = crowd.reader().now();
     let lecture = open_lecture(crowd.lane(), now, 30).await;
-    let apply = |user: &UserId| AnyCommand::from(lecture::Apply { user: user.clone(), lecture });
+    let apply = |user: &UserId| AnyCommand::from(lecture::Apply { user: user.clone(), lecture, waitlist: false });
     // Every user applies at every instance.
     let commands: Vec<AnyCommand> = users(600).iter().map(apply).collect();
     let batches = crowd.shuffled(&commands, 20);
     let outcomes = crowd.run(batches).await;
     let places: BTreeMap<u32, UserId> = dones(&outcomes)
         .map(|done| match done {
-            Done::Apply(Applied { seat_number, user, .. }) => (*seat_number, user.clone()),
+            Done::Apply(Outcome::Applied(Applied { seat_number, user, .. })) => (*seat_number, user.clone()),
             other => unreachable!("{other:?}"),
         })
         .collect();
@@ -47,11 +47,11 @@ async fn of_six_hundred_applicants_thirty_have_a_place() {
 
     let page = Page { after: None, limit: 100 };
     let history = crowd.reader().lecture_history(lecture, page).await.unwrap().unwrap();
-    assert!(history.iter().map(|line| (line.version, line.kind)).eq((1..=30).map(|n| (n, HistoryKind::Applied))));
-    assert!(
-        history.iter().all(|line| places[&line.seat_number] == line.user),
-        "the history names the user of each seat"
-    );
+    assert!(history.iter().map(|line| line.version).eq(1..=30));
+    for line in &history {
+        let HistoryKind::Applied { seat_number } = line.kind else { unreachable!("{line:?}") };
+        assert_eq!(places[&seat_number], line.user, "the history names the user of each seat");
+    }
     crowd.assert_no_deadlock();
 }
 
@@ -69,7 +69,7 @@ async fn cancelled_places_are_given_to_other_users() {
     let mut commands: Vec<AnyCommand> = Vec::new();
     for user in users(12) {
         for lecture in lectures.iter().copied() {
-            commands.push(lecture::Apply { user: user.clone(), lecture }.into());
+            commands.push(lecture::Apply { user: user.clone(), lecture, waitlist: false }.into());
             commands.push(lecture::Cancel { user: user.clone(), lecture }.into());
         }
     }
@@ -83,12 +83,13 @@ async fn cancelled_places_are_given_to_other_users() {
         for line in crowd.reader().lecture_history(lecture, page).await.unwrap().unwrap() {
             lines += 1;
             match line.kind {
-                HistoryKind::Applied => {
+                HistoryKind::Applied { seat_number } => {
                     let lowest = (1..=5).find(|seat| !seats.contains_key(seat));
-                    assert_eq!(Some(line.seat_number), lowest, "the lowest that is free");
-                    seats.insert(line.seat_number, line.user);
+                    assert_eq!(Some(seat_number), lowest, "the lowest that is free");
+                    seats.insert(seat_number, line.user);
                 }
-                HistoryKind::Cancelled => assert_eq!(seats.remove(&line.seat_number), Some(line.user)),
+                HistoryKind::Cancelled { seat_number } => assert_eq!(seats.remove(&seat_number), Some(line.user)),
+                other => unreachable!("{other:?} without a waiting list"),
             }
         }
         for user in users(12) {
@@ -108,8 +109,11 @@ async fn a_line_has_no_gap_and_each_user_once() {
     let mut crowd = Crowd::new().await;
     let room = Settings { max_active: 10, admit_per_second: 1_000, ..OPEN_DOORS };
     let concerts = [open_concert(crowd.lane(), room).await, open_concert(crowd.lane(), room).await];
-    let enter =
-        |user: &UserId| concerts.map(|concert| AnyCommand::from(waiting_room::Enter { concert, user: user.clone() }));
+    let enter = |user: &UserId| {
+        concerts.map(|concert| {
+            AnyCommand::from(waiting_room::Enter { concert, user: user.clone(), pass: None, ended: None })
+        })
+    };
     let commands: Vec<AnyCommand> = users(150).iter().flat_map(enter).collect();
     let batches = crowd.shuffled(&commands, 15);
     let outcomes = crowd.run(batches).await;

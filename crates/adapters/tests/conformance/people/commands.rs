@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::mixed::AnyCommand;
 use onsale_domain::cancellation::{self, Cancel, Part};
-use onsale_domain::concert::{self, Dates, GradePrice, Hold, Notice, Sale, Seating, Section, Target};
+use onsale_domain::concert::{self, Dates, GradePrice, Hold, HoldAny, Notice, Sale, Seating, Section, Target, Wish};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture;
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
@@ -40,7 +40,7 @@ impl People {
             }
             0..14 => Some(wallet::Charge { user: self.user(), amount }.into()),
             14..24 => Some(wallet::Use { user: self.user(), amount }.into()),
-            24..46 => Some(lecture::Apply { user: self.user(), lecture: self.lecture() }.into()),
+            24..46 => Some(self.apply()),
             46..58 => Some(lecture::Cancel { user: self.user(), lecture: self.lecture() }.into()),
             58..59 => Some(self.open_lecture()),
             59..60 if self.concerts.len() < 3 => Some(self.open_concert()),
@@ -75,7 +75,9 @@ impl People {
             206..208 => Some(self.offer()),
             _ => None,
         };
-        command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user() }.into())
+        command.unwrap_or_else(|| {
+            waiting_room::Enter { concert: self.concert(), user: self.user(), pass: None, ended: None }.into()
+        })
     }
 
     fn amount(&mut self) -> i64 {
@@ -115,23 +117,28 @@ impl People {
     }
 
     pub(super) fn open_concert(&mut self) -> AnyCommand {
+        let sale = self.sale();
+        let early_from = sale.opens_at.filter(|_| self.dice.percent(70)).map(|at| at.plus_millis(-6_000));
         let room = Settings {
             max_active: 3,
             admit_per_second: 3,
             active_seconds: 10,
             claim_seconds: 6,
             paused: false,
-            sale: self.sale(),
+            sale,
+            early_from,
+            draw_at: None,
         };
         let seats_per_user = 1 + u32::try_from(self.dice.below(5)).unwrap_or(0);
-        concert::Create { title: self.text(), venue: self.text(), room, notice: None, seats_per_user }.into()
+        concert::Create { title: self.text(), venue: self.text(), room, seed: None, notice: None, seats_per_user }
+            .into()
     }
 
     /// Hours that leave the sale open nine times in ten.
     fn sale(&mut self) -> Sale {
         let opens_at = self.dice.percent(10).then(|| self.soon(20));
         let closes_at = opens_at.map(|at| at.plus_seconds(60)).filter(|_| self.dice.percent(50));
-        Sale { closed: false, opens_at, closes_at }
+        Sale { closed: false, opens_at, closes_at, codes_until: None }
     }
 
     fn schedule(&mut self) -> AnyCommand {
@@ -141,7 +148,8 @@ impl People {
         let sections = if self.dice.percent(50) { vec![circle, stalls] } else { vec![stalls] };
         let seating = Seating::new(sections).expect("sections that share no seat");
         let (closed, refund_policy) = (self.dice.percent(3), self.policy());
-        concert::Schedule { concert: self.concert(), starts_at: self.soon(150), seating, closed, refund_policy }.into()
+        let (concert, starts_at, layout) = (self.concert(), self.soon(150), None);
+        concert::Schedule { concert, starts_at, seating, layout, closed, refund_policy }.into()
     }
 
     fn performance(&mut self) -> PerformanceId {
@@ -217,7 +225,7 @@ impl People {
                 let from = *self.dice.one_of(&[7, 8, 10, 11]);
                 let section = Section { from, to: from, grade: "S".into(), price: 40_000 };
                 let seats = Seating::new(vec![section]).expect("one seat");
-                concert::AddSeats { performance, seats }.into()
+                concert::AddSeats { performance, seats, places: Vec::new() }.into()
             }
         }
     }
@@ -295,6 +303,12 @@ impl People {
         // Some dates are as they are: most concerts have few performances, and few of those change.
         let dates = matches!(target, Target::NoneOnDate | Target::SeveralOnDate | Target::Dated(..))
             .then(|| Dates { performances: u64::try_from(own.len()).unwrap_or(0), revisions: 0 });
+        if self.dice.percent(25) {
+            let count = u32::try_from(1 + self.dice.below(3)).unwrap_or(1);
+            let grade = self.dice.percent(20).then(|| "S".into());
+            let wish = Wish { count, section: None, grade };
+            return Some(HoldAny { token, target, dates, wish, code: None }.into());
+        }
         let (many, last) = match self.dice.below(12) {
             0..2 => (7, 10),
             2..4 => (5, 6),
@@ -307,7 +321,7 @@ impl People {
                 seats.push(seat);
             }
         }
-        Some(Hold { token, target, dates, seats: seats.into() }.into())
+        Some(Hold { token, target, dates, seats: seats.into(), code: None }.into())
     }
 
     fn expire(&mut self) -> AnyCommand {
@@ -352,6 +366,7 @@ impl People {
     }
 
     fn configure(&mut self) -> AnyCommand {
+        let early_from = self.dice.percent(8).then(|| self.dice.percent(70).then(|| self.soon(20)));
         let dice = &mut self.dice;
         let mut maybe =
             |from: u32, more: u64| dice.percent(40).then(|| from + u32::try_from(dice.below(more)).unwrap_or(0));
@@ -361,7 +376,9 @@ impl People {
             active_seconds: maybe(5, 8),
             claim_seconds: maybe(2, 7),
             paused: maybe(0, 5).map(|chance| chance == 0),
+            early_from,
+            ..Patch::default()
         };
-        waiting_room::Configure { concert: self.concert(), patch }.into()
+        waiting_room::Configure { concert: self.concert(), patch, draw: waiting_room::DrawPatch::default() }.into()
     }
 }

@@ -16,6 +16,11 @@ impl People {
         lecture::Create { title: self.text(), lecturer, starts_at, capacity, opens_at: None, closed: false }.into()
     }
 
+    pub(super) fn apply(&mut self) -> AnyCommand {
+        let (user, lecture, waitlist) = (self.user(), self.lecture(), self.dice.percent(60));
+        lecture::Apply { user, lecture, waitlist }.into()
+    }
+
     /// Mostly leaves a lecture that users can apply for.
     pub(super) fn change_lecture(&mut self) -> AnyCommand {
         let change = match self.dice.below(6) {
@@ -33,7 +38,8 @@ impl People {
         let lecture = self.lecture();
         match self.dice.below(8) {
             0 => lecture::CancelLecture { lecture, reason: self.text() }.into(),
-            1..5 => lecture::CancelApplications { lecture }.into(),
+            1..4 => lecture::CancelApplications { lecture }.into(),
+            4 => lecture::PromoteWaiting { lecture }.into(),
             _ => lecture::RemoveApplication { lecture, user: self.user() }.into(),
         }
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use onsale_domain::ids::{ConcertId, UserId};
-use onsale_domain::waiting_room::{Enter, Token};
+use onsale_domain::waiting_room::{Enter, Pass, Token};
 
 use super::LiveRoom;
 use crate::desk::{Failure, Outcome};
@@ -27,13 +27,14 @@ pub use watch::Watch;
 /// The system that hands out the places of all rooms.
 #[async_trait]
 pub trait Home: Send + Sync {
-    /// Returns a place in line: a new one, or the one that the user has.
+    /// Returns a place in line: a new one, or the one that the user has. `pass` is the result of the check of the presale code of
+    /// the request; `None` without a code.
     ///
     /// # Errors
     /// - [`Failure::Overloaded`] if too many users enter at once. No place was handed out.
     /// - [`Failure::Unavailable`] if the database or Redis does not answer. Entering again returns the place if one was
     ///   handed out.
-    async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure>;
+    async fn enter(&self, room: &Arc<LiveRoom>, user: UserId, pass: Pass) -> Result<Outcome<Enter>, Failure>;
 
     /// The place that a user has in a room, if this home knows it and the database may not. Hands none out.
     ///

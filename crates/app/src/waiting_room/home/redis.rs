@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use onsale_domain::Refusal;
 use onsale_domain::ids::{ConcertId, UserId};
-use onsale_domain::waiting_room::{self as rules, Enter, Step, Token};
+use onsale_domain::waiting_room::{self as rules, Enter, Pass, Room, Step, Token};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
@@ -78,12 +78,13 @@ impl RedisHome {
         Ok(if stands { Ok(rules::Entered { token, is_new: false }) } else { Err(refusal) })
     }
 
-    /// Whether the sale is open, by a snapshot that is at most 250 ms old while the database answers. The transaction of a hold
+    /// Whether users may enter, and the presale code of the request is right if one is needed, by a snapshot that is at most
+    /// 250 ms old while the database answers. The transaction of a hold
     /// refuses users who entered after a close.
     ///
     /// # Errors
     /// The refusal of an entry.
-    async fn judge_sale(&self, room: &Arc<LiveRoom>) -> Result<(), Refusal> {
+    async fn judge_sale(&self, room: &Arc<LiveRoom>, pass: &Pass) -> Result<(), Refusal> {
         let is_fresh = || {
             let refreshed_at = self.rooms.refreshed_at();
             refreshed_at.is_none_or(|at| at.millis_until(self.rooms.now()) <= SNAPSHOT_MILLIS_MAX)
@@ -95,7 +96,7 @@ impl RedisHome {
         // While the database does not answer, entries go on by the last snapshot.
         self.freshness.wait(is_fresh, refresh).await;
         let room = self.rooms.current(room);
-        room.map_or(Ok(()), |room| room.snapshot().room.settings.sale.judge(self.rooms.now()))
+        room.map_or(Ok(()), |room| rules::judge_entry(&room.snapshot().room, pass, self.rooms.now()))
     }
 
     /// Waits for the place that Redis has or hands out. Returns it with whether it is new.
@@ -130,8 +131,16 @@ impl RedisHome {
 
 #[async_trait]
 impl Home for RedisHome {
-    async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
-        if let Err(refusal) = self.judge_sale(room).await {
+    async fn enter(&self, room: &Arc<LiveRoom>, user: UserId, pass: Pass) -> Result<Outcome<Enter>, Failure> {
+        let Room { list, settings, .. } = room.snapshot().room.clone();
+        if settings.draw_at.is_some() && list.is_none() {
+            // Each entry of a draw is a row before it is answered, so that Redis cannot change the list.
+            return self.desk.submit(Enter { concert: room.concert(), user, pass, ended: None }).await;
+        }
+        if let Some((token, true)) = self.rooms.entry_in(room, &user).await.map_err(unavailable)? {
+            return Ok(Ok(rules::Entered { token, is_new: false }));
+        }
+        if let Err(refusal) = self.judge_sale(room, &pass).await {
             return self.find_in(room, user, refusal).await;
         }
         let mut replacing = None;

@@ -10,6 +10,7 @@
 //! for reading.
 
 mod admission;
+mod drawn;
 mod published;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Line, Room, Settings, Step, Token};
+use onsale_domain::waiting_room::{Line, Room, Step, Token};
 
 use super::availability::Availability;
 use super::change::{Change, SeenRows};
@@ -32,6 +33,8 @@ use super::retire::KeptUntil;
 use super::standing::{Instants, Placement, Purpose, Standing};
 use crate::store::{HoldRecord, RoomRecord};
 use admission::Admission;
+pub(super) use drawn::Drawn;
+use drawn::Number;
 pub use published::Snapshot;
 use published::{Committed, Published};
 use turns::{Shown, Turns};
@@ -51,11 +54,6 @@ const NEAR_FRONT_AT_ENTRY: u64 = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutdatedAfter(pub(super) Duration);
 
-/// Seconds until the sale opens; 0 if it is open, closed, or opens at no known time.
-fn opens_in(settings: &Settings, now: Timestamp) -> u64 {
-    settings.sale.opens_later(now).map_or(0, |opens_at| u64::from(now.seconds_until(opens_at)))
-}
-
 /// A room as this process knows it.
 pub struct LiveRoom {
     concert: ConcertId,
@@ -68,6 +66,8 @@ pub struct LiveRoom {
     /// Places that Redis handed out. Shared with the room's queue of entrants, which outlives a retired room.
     pub(super) handed_out: Arc<HandedOut>,
     pub(super) kept: KeptUntil,
+    /// The order of a draw.
+    pub(super) drawn: Drawn,
 }
 
 impl LiveRoom {
@@ -90,6 +90,7 @@ impl LiveRoom {
             availability: Availability::default(),
             handed_out: Arc::default(),
             kept: KeptUntil::default(),
+            drawn: Drawn::default(),
         }
     }
 
@@ -130,27 +131,50 @@ impl LiveRoom {
             is_paused: settings.paused,
             is_closed: settings.sale.is_closed(now),
             opens_at: settings.sale.opens_at,
+            draw_at: settings.draw_at,
             closes_at: settings.sale.closes_at,
             notice: snapshot.announced.notice.clone(),
         };
+        let resolved;
+        let token = match self.number(token.place, &snapshot.room) {
+            Number::Place(place) if place == token.place => token,
+            Number::Place(place) => {
+                resolved = Token { place, ..token.clone() };
+                &resolved
+            }
+            Number::Unknown if snapshot.is_listed(token.place) => {
+                let poll_after_seconds = snapshot.poll_undrawn_after_seconds(token, self.waiting(), now);
+                let early = Standing::Early { position: None, estimated_wait_seconds: None, poll_after_seconds };
+                return Ok(placement(early, as_of.not_before(*updated_at)));
+            }
+            Number::Unknown | Number::Over => return Ok(placement(Standing::Expired, now)),
+        };
+        let is_drawn = snapshot.room.is_drawn_place(token.place);
         let is_from_redis = blocks.epoch > 0;
         if let Some(position) = snapshot.line.position(token.place) {
             if may_be_outdated && purpose != Purpose::Poll && position <= NEAR_FRONT {
                 let age = Duration::from_millis(as_of.millis_until(now).max(0).unsigned_abs());
                 return Err(OutdatedAfter(REFUSED_EVERY.saturating_sub(age)));
             }
-            if is_from_redis {
+            // Redis never handed out a drawn place, and does not learn of it.
+            if is_from_redis && !is_drawn {
                 self.handed_out.shown(token, &snapshot.line);
             }
-            let standing = Standing::Waiting {
-                position,
-                // Before the opening the estimate counts from there.
-                estimated_wait_seconds: snapshot.estimated_wait_seconds(position) + opens_in(settings, now),
-                poll_after_seconds: snapshot.poll_after_seconds(position, token.id.uuid().as_bytes()[15]),
+            // Before the opening the estimate counts from there.
+            let estimated_wait_seconds =
+                snapshot.estimated_wait_seconds(position) + u64::from(snapshot.room.opens_in(now));
+            let poll_after_seconds = snapshot.poll_after_seconds(position, token.id.uuid().as_bytes()[15]);
+            let standing = match snapshot.room.is_early() {
+                true => Standing::Early {
+                    position: Some(position),
+                    estimated_wait_seconds: Some(estimated_wait_seconds),
+                    poll_after_seconds,
+                },
+                false => Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds },
             };
             return Ok(placement(standing, as_of.not_before(*updated_at)));
         }
-        match self.turns.show(token, purpose, is_from_redis, instants) {
+        match self.turns.show(token, purpose, is_from_redis || is_drawn, instants) {
             Shown::Runs(until) => Ok(placement(Standing::Active { until }, now)),
             Shown::JustEnded(until) => Ok(placement(Standing::Active { until }, until.plus_millis(-1))),
             Shown::Over => Ok(placement(Standing::Expired, now)),
@@ -168,9 +192,14 @@ impl LiveRoom {
         !self.turns.is_empty()
     }
 
-    /// Whether a place is in line.
+    /// Whether a place is in line, or an entry whose place is not known here.
     pub(super) fn is_waiting(&self, token: &Token) -> bool {
-        self.published.load().line.position(token.place).is_some()
+        let snapshot = self.published.load();
+        match self.number(token.place, &snapshot.room) {
+            Number::Place(place) => snapshot.line.position(place).is_some(),
+            Number::Unknown => snapshot.is_listed(token.place),
+            Number::Over => false,
+        }
     }
 
     /// Whether a place lies beyond all that was ever handed out or reserved, as far as this process knows.
@@ -186,7 +215,7 @@ impl LiveRoom {
 
     /// Whether a place is in line, or its turn runs. Unlike [`Self::placement`], this is no sign of life.
     pub(super) fn stands(&self, token: &Token, at: Timestamp) -> bool {
-        self.is_waiting(token) || self.turns.runs(token, at)
+        self.is_waiting(token) || self.turns.runs(&self.resolved(token.clone()), at)
     }
 
     /// The number of users in line, as far as this process knows.
@@ -204,7 +233,7 @@ impl LiveRoom {
     pub fn line_ends_at(&self, at: Timestamp) -> Option<Timestamp> {
         let snapshot = self.published.load();
         let waiting = snapshot.room.waiting_up_to(self.issued_in(&snapshot.room));
-        let moves = snapshot.room.settings.admits(at);
+        let moves = snapshot.room.admits(at);
         let seconds = u32::try_from(snapshot.estimated_wait_seconds(waiting)).unwrap_or(u32::MAX);
         (moves && waiting > 0).then(|| at.plus_seconds(seconds))
     }
@@ -255,7 +284,11 @@ impl LiveRoom {
             self.published.count(running);
         }
         let is_idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty() && step.paid.is_empty();
-        let has_news = step.issued > 0 || !step.shown_tokens.is_empty();
+        // The opening is stored also if no place can be admitted.
+        let has_news = step.issued > 0
+            || !step.shown_tokens.is_empty()
+            || snapshot.room.opens_now(at)
+            || snapshot.room.closes_now(at);
         (!is_idle || has_news || admissible > 0).then_some(step)
     }
 
@@ -286,6 +319,7 @@ impl LiveRoom {
     pub(super) fn continue_from(&mut self, known: &Self, at: Timestamp) {
         let (issued, share) = (self.issued(), self.admission.share());
         self.published.continue_from(&known.published, issued, share, at);
+        self.drawn = known.drawn.copy();
     }
 
     /// Silence before now ends no turn: this process did not receive polls. Neither does silence within an interval that

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Line, Room};
+use onsale_domain::waiting_room::{Line, Room, Settings, Token};
 use parking_lot::Mutex;
 
 use crate::store::Announced;
@@ -34,6 +34,27 @@ impl Snapshot {
 
     pub(super) fn estimated_wait_seconds(&self, position: u64) -> u64 {
         self.outlook.estimated_wait_seconds(position)
+    }
+
+    /// Whether an entry number may still be on the list: before the closing only if it was not given up.
+    pub(super) fn is_listed(&self, number: u64) -> bool {
+        self.room.list.is_some() || self.line.position(number).is_some()
+    }
+
+    /// When a token asks again whose place is not known yet: as one far back in line. Around the draw each asks once, evenly spread
+    /// until the opening, and then knows its place.
+    pub(super) fn poll_undrawn_after_seconds(&self, token: &Token, waiting: u64, now: Timestamp) -> u64 {
+        let spread = token.id.uuid().as_bytes()[15];
+        let far = self.poll_after_seconds(waiting.max(1), spread);
+        let Settings { draw_at, sale, claim_seconds, .. } = self.room.settings;
+        let between = draw_at.zip(sale.opens_at).map(|(draw_at, opens_at)| {
+            draw_at.plus_millis(draw_at.millis_until(opens_at) * i64::from(spread) / 256).plus_seconds(1)
+        });
+        match between.filter(|asks_at| now < *asks_at) {
+            Some(asks_at) => far.min(u64::from(now.seconds_until(asks_at))),
+            // The draw is late. It may be followed by the admission at once, and silence must not end that turn.
+            None => far.min(u64::from(claim_seconds / 2)).max(1),
+        }
     }
 
     pub(super) fn poll_after_seconds(&self, position: u64, spread: u8) -> u64 {

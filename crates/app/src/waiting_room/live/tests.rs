@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use onsale_domain::concert::Sale;
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Settings, Token};
@@ -113,4 +114,28 @@ fn a_standing_is_as_of_the_last_refresh_or_of_a_later_change() {
     let changed = Room { version: row.version + 1, updated_at: changed_at, ..row };
     live.commit(Change { room: Some(changed), ..Change::default() }, changed_at);
     assert_eq!(as_of(AT.plus_seconds(3)), Ok(changed_at));
+}
+
+#[test]
+fn an_early_place_waits_for_an_opening_that_a_step_stores() {
+    let sale = Sale { opens_at: Some(AT.plus_seconds(10)), ..Sale::default() };
+    for paused in [false, true] {
+        let settings = Settings { sale, early_from: Some(AT), paused, ..settings(50) };
+        let row = Room { issued: 3, ..Room::new(settings, AT) };
+        let live = live(row.clone());
+        let standing = |at| {
+            let instants = Instants { now: at, as_of: at, may_be_outdated: false };
+            live.placement(&token(2), Purpose::Poll, instants).map(|placement| placement.standing)
+        };
+        let before = AT.plus_millis(9_999);
+        assert!(matches!(standing(before), Ok(Standing::Early { position: Some(2), .. })), "{:?}", standing(before));
+        assert!(live.next_step(before).is_none());
+        let at = AT.plus_seconds(10);
+        assert!(live.next_step(at).is_some(), "also during a pause");
+        let opened = Room { opened_at: Some(at), version: row.version + 1, updated_at: at, ..row };
+        live.commit(Change { room: Some(opened), ..Change::default() }, at);
+        // The clock was set back meanwhile.
+        assert!(matches!(standing(before), Ok(Standing::Waiting { position: 2, .. })), "{:?}", standing(before));
+        assert_eq!(live.next_step(before).is_none(), paused, "the next place is admitted");
+    }
 }

@@ -61,6 +61,11 @@ impl Turns {
         self.by_place.read().is_empty()
     }
 
+    /// Whether a place up to this one has a turn that is not settled.
+    pub(super) fn has_any_up_to(&self, place: u64) -> bool {
+        self.by_place.read().keys().any(|known| *known <= place)
+    }
+
     /// Shows a token to its turn. If the turn runs, that is a sign of life, and with [`Purpose::Use`] its first use.
     pub(super) fn show(&self, token: &Token, purpose: Purpose, is_from_redis: bool, instants: Instants) -> Shown {
         let Instants { now, as_of, may_be_outdated } = instants;

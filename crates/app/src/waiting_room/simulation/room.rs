@@ -8,7 +8,7 @@ use onsale_domain::leaving::Leave;
 use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{
-    Configure, Enter, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Token, Turn,
+    Configure, DrawPatch, Enter, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Token, Turn,
 };
 use onsale_domain::{Command, Context};
 use uuid::Uuid;
@@ -86,7 +86,7 @@ impl SimulatedRoom {
         let user = UserId::parse(user).expect("a user id");
         let mut rows = self.rows();
         rows.current_places.load((CONCERT, user.clone()), None);
-        self.decide(rows, &Enter { concert: CONCERT, user }, at).token
+        self.decide(rows, &Enter { concert: CONCERT, user, pass: None, ended: None }, at).token
     }
 
     pub(super) fn leave(&mut self, token: &Token, at: Timestamp) {
@@ -97,7 +97,7 @@ impl SimulatedRoom {
     }
 
     pub(super) fn configure(&mut self, patch: Patch, at: Timestamp) {
-        self.decide(self.rows(), &Configure { concert: CONCERT, patch }, at);
+        self.decide(self.rows(), &Configure { concert: CONCERT, patch, draw: DrawPatch::default() }, at);
     }
 
     /// An organiser changes the hours of the sale.

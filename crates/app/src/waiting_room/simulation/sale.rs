@@ -249,7 +249,8 @@ impl Sale {
         let instances = u64::try_from(self.room.instances.len()).unwrap();
         let live = &self.room.instances[usize::try_from(rolled % instances).unwrap()];
         match standing(live, &token, Purpose::Poll, at) {
-            Standing::Waiting { position, estimated_wait_seconds: told, poll_after_seconds, .. } => {
+            Standing::Early { position: Some(position), estimated_wait_seconds: Some(told), poll_after_seconds }
+            | Standing::Waiting { position, estimated_wait_seconds: told, poll_after_seconds } => {
                 if let Some((told_at, before)) = client.told {
                     self.report.compare(position, now, (told_at.millis_until(at), before), told);
                 }
@@ -268,7 +269,7 @@ impl Sale {
                 let takes = if sold_out { 200 } else { least + dice(rolled) % (most - least + 1) };
                 self.deeds.push(Reverse((now + i64::try_from(takes).unwrap(), index, Deed::Pay)));
             }
-            Standing::Expired => self.report.lost += 1,
+            Standing::Early { .. } | Standing::Expired => self.report.lost += 1,
         }
     }
 }

@@ -86,6 +86,20 @@ fn an_opening_that_moves_later() {
     assert!(report.polls.iter().all(|polls| *polls <= 2_400), "{:?}", report.polls);
 }
 
+/// The whole crowd enters before the opening. No turn lapses of a client that polls in time.
+#[test]
+fn an_early_crowd() {
+    let sale = concert::Sale { opens_at: Some(START.plus_seconds(30)), ..concert::Sale::default() };
+    let settings = Settings { sale, early_from: Some(START), ..settings(200, 100) };
+    let mut report = Sale::run(Scene { settings, seats: 1_000, seconds: 60, ..Scene::default() });
+    let (within, sold_out_at) = (report.used_within(95), report.sold_out_at.expect("all seats are sold"));
+    println!("early: sold out at {sold_out_at} ms, turns used within {within} ms, {} lost", report.lost);
+    assert!((30_000..45_000).contains(&sold_out_at), "sold from the opening on: {sold_out_at} ms");
+    assert!(within <= 2_000, "95 % of the turns are used within {within} ms");
+    assert_eq!(report.lost, 0, "a client that polls in time lost its turn");
+    assert!(report.polls.iter().all(|polls| *polls <= 2_400), "{:?}", report.polls);
+}
+
 #[test]
 fn restart() {
     let events = vec![(40, Event::Restart(4))];

@@ -6,6 +6,7 @@ use onsale_domain::concert::Status;
 use onsale_domain::concert::{Extend, Extended, Held};
 use onsale_domain::ids::ConcertId;
 use onsale_domain::leaving::Leave;
+use onsale_domain::lecture::Lecture;
 use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Entered;
@@ -22,8 +23,9 @@ pub(super) struct Effect<'a> {
 impl Effect<'_> {
     /// Panics if a command did not do what it must.
     pub(super) fn check(&self, command: &AnyCommand, done: &Done) {
+        self.check_no_free_place_is_left(command);
         match (command, done) {
-            (_, Done::Hold(Held { reservation, .. })) => {
+            (_, Done::Hold(Held { reservation, .. }) | Done::HoldAny(Held { reservation, .. })) => {
                 let lasts = reservation.held_at.plus_seconds(self.after.hold_seconds);
                 assert_eq!((reservation.held_at, reservation.held_until), (self.at(), lasts));
             }
@@ -32,18 +34,17 @@ impl Effect<'_> {
                 self.check_extended(extend, *holds);
             }
             (AnyCommand::ChangeLecture(change), Done::ChangeLecture(lecture)) => {
-                let of = |tables: &Tables| {
-                    let own = tables.applications.iter().filter(|((id, _), _)| *id == change.lecture);
-                    own.map(|(key, place)| (key.clone(), place.clone())).collect::<Vec<_>>()
-                };
-                assert_eq!(of(self.before), of(&self.after.tables), "a change takes no place and no seat number away");
+                let mut places = self.before.applications.iter().filter(|((id, _), _)| *id == change.lecture);
+                let stays = |(key, place): (_, _)| self.after.tables.applications.get(key) == Some(place);
+                assert!(places.all(stays), "a change takes no place and no seat number away");
                 let before = &self.before.lectures[&change.lecture];
                 assert!(lecture.highest_capacity >= before.highest_capacity.max(lecture.capacity));
             }
             (AnyCommand::CancelApplications(step), Done::CancelApplications(done)) => {
                 let before = &self.before.lectures[&step.lecture];
                 let is_cancelled = before.cancellation.is_some();
-                let expected = if is_cancelled { (before.enrolled, 0) } else { (0, before.enrolled) };
+                let all = before.enrolled + before.waitlisted;
+                let expected = if is_cancelled { (all, 0) } else { (0, all) };
                 assert_eq!((done.cancelled, done.left), expected, "one step is enough for a few");
             }
             (AnyCommand::Rewrite(_), _) => {
@@ -66,6 +67,18 @@ impl Effect<'_> {
                 assert!(lapsed.all(|row| self.at() < row.held_until), "what ran out and was named is settled");
             }
             _ => {}
+        }
+    }
+
+    /// Each change gives a place that it frees to the first user who waits. Only an opening by the clock leaves some to a step.
+    fn check_no_free_place_is_left(&self, command: &AnyCommand) {
+        let promotes = |tables: &Tables, id| {
+            let lecture = tables.lectures.get(&id);
+            lecture.is_some_and(|lecture: &Lecture| lecture.promotes(self.at().not_before(lecture.updated_at)))
+        };
+        for id in self.after.tables.lectures.keys().copied() {
+            let may_be_left = promotes(self.before, id) && !matches!(command, AnyCommand::PromoteWaiting(_));
+            assert!(may_be_left || !promotes(&self.after.tables, id), "a free place although users wait: {command:?}");
         }
     }
 
@@ -172,7 +185,7 @@ impl Effect<'_> {
         let is_full = room.active >= room.settings.max_active;
         let is_late = recent >= room.settings.admit_per_second as usize;
         assert!(
-            room.waiting() == 0 || is_full || is_late || !room.settings.admits(self.at()),
+            room.waiting() == 0 || is_full || is_late || !room.admits(self.at()),
             "a user waits although the room can admit: {room:?}"
         );
     }

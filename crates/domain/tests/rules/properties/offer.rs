@@ -34,7 +34,7 @@ pub(super) fn offer_command(op: &Op, tables: &Tables) -> Option<AnyCommand> {
         Op::AddSeats(which, from, to) => {
             let section = Section { from: *from, to: *to, grade: "S".into(), price: 300 };
             let seats = Seating::new(vec![section]).ok()?;
-            concert::AddSeats { performance: performance(which), seats }.into()
+            concert::AddSeats { performance: performance(which), seats, places: Vec::new() }.into()
         }
         _ => return None,
     })

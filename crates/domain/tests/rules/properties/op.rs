@@ -1,7 +1,7 @@
 //! What people may do next, in terms of what they know: the tokens and reservations that they were given.
 
 use crate::support::mixed::AnyCommand;
-use onsale_domain::concert::{self, Hold, Sale, Target};
+use onsale_domain::concert::{self, Hold, HoldAny, Sale, Target, Wish};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
 use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
@@ -15,7 +15,8 @@ use crate::support::{Stage, Tables, World, retry_of, step_of};
 pub(super) enum Op {
     Charge(usize, i64),
     Use(usize, i64),
-    Apply(usize, usize),
+    /// A user and a lecture, and whether the user would wait.
+    Apply(usize, usize, bool),
     Cancel(usize, usize),
     /// A new capacity of a lecture; `None` moves it to another second instead.
     ChangeLecture(usize, Option<u32>, u32),
@@ -24,12 +25,19 @@ pub(super) enum Op {
     EndLecture(usize),
     EmptyLecture(usize),
     Remove(usize, usize),
+    Promote(usize),
     Enter(usize, usize),
     Leave(usize),
     Hold {
         token: usize,
         target: usize,
         seats: Vec<i64>,
+    },
+    HoldAny {
+        token: usize,
+        target: usize,
+        count: u32,
+        is_graded: bool,
     },
     Release {
         token: usize,
@@ -87,10 +95,18 @@ pub(super) enum Op {
 pub(super) const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
 
 /// So few counters, calls and seconds that every bound is met again and again.
-pub(super) const ROOM: Settings =
-    Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false, sale: NO_HOURS };
+pub(super) const ROOM: Settings = Settings {
+    max_active: 3,
+    admit_per_second: 2,
+    active_seconds: 5,
+    claim_seconds: 1,
+    paused: false,
+    sale: NO_HOURS,
+    early_from: None,
+    draw_at: None,
+};
 
-const NO_HOURS: Sale = Sale { closed: false, opens_at: None, closes_at: None };
+const NO_HOURS: Sale = Sale { closed: false, opens_at: None, closes_at: None, codes_until: None };
 
 /// Two lectures, two concerts, three performances (the second starts at second 5), and some points for each user.
 pub(super) fn opened() -> World {
@@ -122,8 +138,9 @@ impl People {
         Some(match op {
             Op::Charge(user, amount) => AnyCommand::from(wallet::Charge { user: name(*user), amount: *amount }),
             Op::Use(user, amount) => AnyCommand::from(wallet::Use { user: name(*user), amount: *amount }),
-            Op::Apply(user, lecture) => {
-                AnyCommand::from(lecture::Apply { user: name(*user), lecture: *pick(&self.lectures, *lecture) })
+            Op::Apply(user, lecture, waitlist) => {
+                let (user, lecture) = (name(*user), *pick(&self.lectures, *lecture));
+                lecture::Apply { user, lecture, waitlist: *waitlist }.into()
             }
             Op::Cancel(user, lecture) => {
                 AnyCommand::from(lecture::Cancel { user: name(*user), lecture: *pick(&self.lectures, *lecture) })
@@ -133,12 +150,19 @@ impl People {
             | Op::OpenLecture(..)
             | Op::EndLecture(_)
             | Op::EmptyLecture(_)
-            | Op::Remove(..) => self.lecture_command(op)?,
+            | Op::Remove(..)
+            | Op::Promote(_) => self.lecture_command(op)?,
             Op::Hold { token, target, seats } => {
                 let token = self.token(*token)?;
                 let target = target_for(&token, *target, tables);
-                let request = Hold { token, target, dates: None, seats: seats.clone().into() };
+                let request = Hold { token, target, dates: None, seats: seats.clone().into(), code: None };
                 AnyCommand::from(request)
+            }
+            Op::HoldAny { token, target, count, is_graded } => {
+                let token = self.token(*token)?;
+                let target = target_for(&token, *target, tables);
+                let wish = Wish { count: *count, section: None, grade: is_graded.then(|| "S".into()) };
+                AnyCommand::from(HoldAny { token, target, dates: None, wish, code: None })
             }
             Op::Release { token, reservation } => {
                 let token = self.token(*token)?;
@@ -189,6 +213,7 @@ impl People {
             Op::EndLecture(which) => {
                 lecture::CancelLecture { lecture: *pick(&self.lectures, which), reason: "ill".into() }.into()
             }
+            Op::Promote(which) => lecture::PromoteWaiting { lecture: *pick(&self.lectures, which) }.into(),
             Op::EmptyLecture(which) => lecture::CancelApplications { lecture: *pick(&self.lectures, which) }.into(),
             Op::Remove(user, which) => {
                 lecture::RemoveApplication { lecture: *pick(&self.lectures, which), user: name(user) }.into()
@@ -233,9 +258,13 @@ impl People {
 
     fn room_command(&self, op: &Op, tables: &Tables) -> Option<AnyCommand> {
         Some(match op {
-            Op::Enter(user, room) => {
-                waiting_room::Enter { concert: *pick(&self.concerts, *room), user: name(*user) }.into()
+            Op::Enter(user, room) => waiting_room::Enter {
+                concert: *pick(&self.concerts, *room),
+                user: name(*user),
+                pass: None,
+                ended: None,
             }
+            .into(),
             Op::Leave(token) => onsale_domain::leaving::Leave(self.token(*token)?).into(),
             Op::Step { room, seen, claimed, due } => {
                 let concert = *pick(&self.concerts, *room);
@@ -249,9 +278,12 @@ impl People {
                 let (claimed, due) = (chosen(*claimed).collect(), chosen(*due).collect());
                 Step { seen, claimed, due, ..Step::of(concert) }.into()
             }
-            Op::Configure(room, patch) => {
-                waiting_room::Configure { concert: *pick(&self.concerts, *room), patch: *patch }.into()
+            Op::Configure(room, patch) => waiting_room::Configure {
+                concert: *pick(&self.concerts, *room),
+                patch: *patch,
+                draw: waiting_room::DrawPatch::default(),
             }
+            .into(),
             _ => return None,
         })
     }

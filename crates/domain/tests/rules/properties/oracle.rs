@@ -3,7 +3,7 @@
 //! It shares the values of the domain (what a row is) and none of its rules.
 
 use crate::support::mixed::AnyCommand;
-use onsale_domain::concert::{Hold, Performance, Reservation, Status, Target};
+use onsale_domain::concert::{Hold, HoldAny, Performance, Reservation, Section, Status, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::Lecture;
 use onsale_domain::refund::RefundSeats;
@@ -25,16 +25,17 @@ impl Oracle<'_> {
         match command {
             AnyCommand::Charge(wallet::Charge { user, amount }) => self.judge_charge(user, *amount),
             AnyCommand::Use(wallet::Use { user, amount }) => self.judge_use(user, *amount),
-            AnyCommand::Apply(lecture::Apply { user, lecture }) => self.judge_application(user, lecture),
-            AnyCommand::Cancel(lecture::Cancel { user, lecture }) if self.has_applied(user, lecture) => Ok(()),
+            AnyCommand::Apply(apply) => self.judge_application(apply),
+            AnyCommand::Cancel(lecture::Cancel { user, lecture }) if self.has_any(user, lecture) => Ok(()),
             AnyCommand::Cancel(_) => Err(Refusal::ApplicationNotFound),
             AnyCommand::Hold(hold) => self.judge_hold(hold),
+            AnyCommand::HoldAny(hold) => self.judge_any(hold),
             AnyCommand::Release(concert::Release { token, reservation }) => match self.own(token, *reservation)?.status
             {
                 Status::Paid => Err(Refusal::AlreadyPaid),
                 Status::Held | Status::Expired | Status::Released | Status::Refunded => Ok(()),
             },
-            AnyCommand::Enter(waiting_room::Enter { concert, user }) => self.judge_entry(*concert, user),
+            AnyCommand::Enter(waiting_room::Enter { concert, user, .. }) => self.judge_entry(*concert, user),
             AnyCommand::Extend(concert::Extend { concert, performance: Some(id), .. }) => {
                 let own = self.tables.performances.get(id).filter(|row| row.concert == *concert);
                 own.ok_or(Refusal::PerformanceNotFound).and_then(Self::judge_on)
@@ -46,13 +47,7 @@ impl Oracle<'_> {
                 let unknown = prices.iter().position(|priced| !has(&priced.grade));
                 unknown.map_or(Ok(()), |index| Err(Refusal::GradeUnknown { index }))
             }
-            AnyCommand::AddSeats(concert::AddSeats { performance, seats }) => {
-                let own = self.tables.performances.get(performance).ok_or(Refusal::PerformanceNotFound)?;
-                Self::judge_on(own)?;
-                let both = seats.seats().map(|(seat, _)| seat).filter(|seat| own.seating.index_of(*seat).is_some());
-                let both: Vec<u32> = both.take(20).collect();
-                if both.is_empty() { Ok(()) } else { Err(Refusal::SeatExists { seats: both }) }
-            }
+            AnyCommand::AddSeats(added) => self.judge_added(added),
             AnyCommand::Block(concert::Block { performance, seats, .. })
             | AnyCommand::Unblock(concert::Unblock { performance, seats, .. }) => self.judge_block(*performance, seats),
             AnyCommand::CancelPerformance(cancellation::Cancel { performance, .. }) => {
@@ -62,14 +57,18 @@ impl Oracle<'_> {
             AnyCommand::Schedule(concert::Schedule { concert, .. })
             | AnyCommand::Extend(concert::Extend { concert, performance: None, .. })
             | AnyCommand::Configure(waiting_room::Configure { concert, .. })
-            | AnyCommand::HandOut(waiting_room::HandOut { concert, .. }) => self.judge_concert(*concert),
+            | AnyCommand::HandOut(waiting_room::HandOut { concert, .. })
+            | AnyCommand::NoteList(waiting_room::NoteList { concert, .. })
+            | AnyCommand::PutBeacon(waiting_room::PutBeacon { concert, .. })
+            | AnyCommand::StoreDraw(waiting_room::StoreDraw { concert, .. }) => self.judge_concert(*concert),
             AnyCommand::ChangeLecture(change) => self.judge_lecture_change(change),
             AnyCommand::CancelLecture(lecture::CancelLecture { lecture, .. })
-            | AnyCommand::CancelApplications(lecture::CancelApplications { lecture }) => {
+            | AnyCommand::CancelApplications(lecture::CancelApplications { lecture })
+            | AnyCommand::PromoteWaiting(lecture::PromoteWaiting { lecture }) => {
                 self.judge_lecture(*lecture).map(|_| ())
             }
             AnyCommand::RemoveApplication(lecture::RemoveApplication { user, lecture }) => {
-                let has = self.has_applied(user, lecture);
+                let has = self.has_any(user, lecture);
                 if has { Ok(()) } else { Err(Refusal::ApplicationNotFound) }
             }
             AnyCommand::CreateLecture(_)
@@ -78,16 +77,23 @@ impl Oracle<'_> {
             | AnyCommand::Rewrite(_)
             | AnyCommand::StepOfCancellation(_)
             | AnyCommand::Leave(_)
+            // Presale codes are not among the random commands.
+            | AnyCommand::CreateCodes(_)
+            | AnyCommand::DeleteCode(_)
             | AnyCommand::Step(_) => Ok(()),
             AnyCommand::Pay(pay) => self.judge_payment(pay),
             AnyCommand::RefundSeats(refund) => self.judge_refund(refund, None),
             AnyCommand::RefundByStaff(refund) => self.judge_refund(&refund.refund, Some(refund.fee)),
-            AnyCommand::Adjust(wallet::Adjust { user, amount, .. }) => match self.balance(user) + amount {
-                _ if *amount == 0 || amount.abs() > 1_000_000_000 => Err(Refusal::AmountOutOfRange),
-                ..0 => Err(Refusal::InsufficientBalance),
-                0..=1_000_000_000 => Ok(()),
-                _ => Err(Refusal::BalanceLimit),
-            },
+            AnyCommand::Adjust(wallet::Adjust { user, amount, .. }) => self.judge_adjustment(user, *amount),
+        }
+    }
+
+    fn judge_adjustment(&self, user: &UserId, amount: i64) -> Result<(), Refusal> {
+        match self.balance(user) + amount {
+            _ if amount == 0 || amount.abs() > 1_000_000_000 => Err(Refusal::AmountOutOfRange),
+            ..0 => Err(Refusal::InsufficientBalance),
+            0..=1_000_000_000 => Ok(()),
+            _ => Err(Refusal::BalanceLimit),
         }
     }
 
@@ -120,18 +126,34 @@ impl Oracle<'_> {
         self.tables.applications.contains_key(&(*lecture, user.clone()))
     }
 
-    fn judge_application(&self, user: &UserId, id: &LectureId) -> Result<(), Refusal> {
+    fn has_any(&self, user: &UserId, lecture: &LectureId) -> bool {
+        self.has_applied(user, lecture) || self.position(user, lecture).is_some()
+    }
+
+    /// The position of a user in a waiting list, from 1.
+    fn position(&self, user: &UserId, lecture: &LectureId) -> Option<u32> {
+        let ahead = self.tables.waiting_for(*lecture).iter().position(|(other, _)| *other == user)?;
+        u32::try_from(ahead + 1).ok()
+    }
+
+    fn judge_application(&self, apply: &lecture::Apply) -> Result<(), Refusal> {
+        let lecture::Apply { user, lecture: id, waitlist } = apply;
         let lecture = self.tables.lectures.get(id).ok_or(Refusal::LectureNotFound)?;
         let enrolled = self.tables.applications.keys().filter(|(other, _)| other == id).count();
         match () {
             () if self.has_applied(user, id) => Err(Refusal::AlreadyApplied),
+            () if self.position(user, id).is_some() => {
+                Err(Refusal::AlreadyWaitlisted { position: self.position(user, id).expect("it waits") })
+            }
             () if self.at >= lecture.starts_at => Err(Refusal::LectureClosed),
             () if lecture.closed || lecture.cancellation.is_some() => Err(Refusal::LectureClosed),
             () if lecture.opens_at.is_some_and(|opens_at| self.at < opens_at) => {
                 let opens_at = lecture.opens_at.expect("it has an opening");
                 Err(Refusal::LectureNotOpen { retry_after_seconds: self.at.seconds_until(opens_at).min(3_600) })
             }
+            () if *waitlist => Ok(()),
             () if enrolled >= lecture.capacity as usize => Err(Refusal::LectureFull),
+            () if !self.tables.waiting_for(*id).is_empty() => Err(Refusal::LectureFull),
             () => Ok(()),
         }
     }
@@ -188,38 +210,22 @@ impl Oracle<'_> {
         }
         match sale.opens_at {
             Some(opens_at) if self.at < opens_at => {
-                Err(Refusal::SaleNotOpen { opens_at, opens_in_seconds: self.at.seconds_until(opens_at) })
+                let opens_in_seconds = self.at.seconds_until(opens_at);
+                Err(Refusal::SaleNotOpen {
+                    opens_at,
+                    early_from: None,
+                    as_of: self.at,
+                    opens_in_seconds,
+                    is_drawn: false,
+                })
             }
             _ => Ok(()),
         }
     }
 
     fn judge_hold(&self, request: &Hold) -> Result<(), Refusal> {
-        let Hold { token, target, seats, .. } = request;
-        let key = (token.concert, token.place);
-        let turn = self.tables.turns.get(&key).filter(|_| !self.tables.ends.contains_key(&key));
-        if turn.is_none_or(|turn| self.at >= turn.active_until) {
-            return Err(Refusal::TokenExpired);
-        }
-        let id = match target {
-            Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
-            Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
-            Target::Performance(id) | Target::Dated(id, ..) => id,
-        };
-        let performance = self.tables.performances.get(id).filter(|row| row.concert == token.concert);
-        let performance = performance.ok_or(Refusal::PerformanceNotFound)?;
-        if let Target::Dated(_, from, until) = target
-            && !(*from..*until).contains(&performance.starts_at)
-        {
-            return Err(Refusal::DateMoved);
-        }
-        self.judge_sale(performance.concert)?;
-        if performance.cancelled_at.is_some() {
-            return Err(Refusal::PerformanceCancelled);
-        }
-        if self.at >= performance.starts_at || performance.closed {
-            return Err(Refusal::PerformanceClosed);
-        }
+        let Hold { token, target, seats, dates: _, code: _ } = request;
+        let performance = self.judge_target(token, *target)?;
         let exists = |seat: &i64| performance.seating.seats().any(|(other, _)| i64::from(other) == *seat);
         let unknown: Vec<i64> = seats.iter().filter(|seat| !exists(seat)).copied().collect();
         if !unknown.is_empty() {
@@ -231,6 +237,73 @@ impl Oracle<'_> {
         }
         let seats: Vec<u32> = seats.iter().filter_map(|seat| u32::try_from(*seat).ok()).collect();
         self.judge_seats(performance, &seats)
+    }
+
+    /// Of a performance without a layout: each group of neighbours is tried.
+    fn judge_any(&self, request: &HoldAny) -> Result<(), Refusal> {
+        let HoldAny { token, target, wish, dates: _, code: _ } = request;
+        let performance = self.judge_target(token, *target)?;
+        let fits = |section: &&Section| wish.grade.as_ref().is_none_or(|grade| *grade == section.grade);
+        let fitting: Vec<&Section> = performance.seating.sections().iter().filter(fits).collect();
+        if fitting.is_empty() || wish.section.is_some() {
+            return Err(Refusal::SectionUnknown);
+        }
+        let limit = self.tables.concerts[&performance.concert].seats_per_user as usize;
+        if self.owned(&token.user, performance) + wish.count as usize > limit {
+            return Err(Refusal::SeatLimit);
+        }
+        let mut soonest: Option<u32> = None;
+        for first in fitting.iter().flat_map(|section| section.from..=section.to) {
+            let group: Vec<u32> = (first..first + wish.count).collect();
+            if !fitting.iter().any(|section| group.iter().all(|seat| (section.from..=section.to).contains(seat))) {
+                continue;
+            }
+            match self.judge_seats(performance, &group) {
+                Ok(()) => return Ok(()),
+                Err(Refusal::SeatTaken { retry_after_seconds: Some(wait), .. }) => {
+                    soonest = Some(soonest.map_or(wait, |known| known.min(wait)));
+                }
+                Err(_) => {}
+            }
+        }
+        Err(Refusal::SeatsNotAvailable { retry_after_seconds: soonest })
+    }
+
+    /// The performance, if its seats can be held.
+    fn judge_target(&self, token: &Token, target: Target) -> Result<&Performance, Refusal> {
+        let key = (token.concert, token.place);
+        let turn = self.tables.turns.get(&key).filter(|_| !self.tables.ends.contains_key(&key));
+        if turn.is_none_or(|turn| self.at >= turn.active_until) {
+            return Err(Refusal::TokenExpired);
+        }
+        let id = match target {
+            Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
+            Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
+            Target::Performance(id) | Target::Dated(id, ..) => id,
+        };
+        let performance = self.tables.performances.get(&id).filter(|row| row.concert == token.concert);
+        let performance = performance.ok_or(Refusal::PerformanceNotFound)?;
+        if let Target::Dated(_, from, until) = target
+            && !(from..until).contains(&performance.starts_at)
+        {
+            return Err(Refusal::DateMoved);
+        }
+        self.judge_sale(performance.concert)?;
+        if performance.cancelled_at.is_some() {
+            return Err(Refusal::PerformanceCancelled);
+        }
+        if self.at >= performance.starts_at || performance.closed {
+            return Err(Refusal::PerformanceClosed);
+        }
+        Ok(performance)
+    }
+
+    fn judge_added(&self, added: &concert::AddSeats) -> Result<(), Refusal> {
+        let own = self.tables.performances.get(&added.performance).ok_or(Refusal::PerformanceNotFound)?;
+        Self::judge_on(own)?;
+        let seats = added.seats.seats().map(|(seat, _)| seat);
+        let both: Vec<u32> = seats.filter(|seat| own.seating.index_of(*seat).is_some()).take(20).collect();
+        if both.is_empty() { Ok(()) } else { Err(Refusal::SeatExists { seats: both }) }
     }
 
     fn judge_block(&self, performance: PerformanceId, seats: &[i64]) -> Result<(), Refusal> {

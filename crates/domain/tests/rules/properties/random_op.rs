@@ -39,7 +39,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => (user(), amount()).prop_map(|(user, amount)| Op::Charge(user, amount)),
         2 => (user(), amount()).prop_map(|(user, amount)| Op::Use(user, amount)),
-        4 => (user(), lecture()).prop_map(|(user, lecture)| Op::Apply(user, lecture)),
+        6 => (user(), lecture(), any::<bool>()).prop_map(|(user, lecture, waits)| Op::Apply(user, lecture, waits)),
         3 => (user(), lecture()).prop_map(|(user, lecture)| Op::Cancel(user, lecture)),
         2 => (lecture(), prop::option::weighted(0.8, 1..5_u32), 0..200_u32)
             .prop_map(|(lecture, capacity, start)| Op::ChangeLecture(lecture, capacity, start)),
@@ -47,10 +47,13 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (lecture(), prop::option::of(0..6_u32)).prop_map(|(lecture, opens)| Op::OpenLecture(lecture, opens)),
         1 => (lecture(), user()).prop_map(|(lecture, user)| Op::Remove(user, lecture)),
         1 => lecture().prop_map(Op::EmptyLecture),
+        1 => lecture().prop_map(Op::Promote),
         1 => prop_oneof![9 => Just(2_usize), 1 => Just(0_usize)].prop_map(Op::EndLecture),
         8 => (user(), room()).prop_map(|(user, room)| Op::Enter(user, room)),
         2 => back().prop_map(Op::Leave),
-        14 => (back(), target, seats).prop_map(|(token, target, seats)| Op::Hold { token, target, seats }),
+        14 => (back(), target.clone(), seats).prop_map(|(token, target, seats)| Op::Hold { token, target, seats }),
+        5 => (back(), target, 1..=4_u32, any::<bool>())
+            .prop_map(|(token, target, count, is_graded)| Op::HoldAny { token, target, count, is_graded }),
         3 => (back(), own()).prop_map(|(token, reservation)| Op::Release { token, reservation }),
         8 => (back(), own()).prop_map(|(token, reservation)| Op::Pay { token, reservation }),
         2 => prop::collection::vec(0..6_usize, 0..4).prop_map(Op::Expire),
@@ -88,6 +91,7 @@ pub(super) fn op_or_change() -> impl Strategy<Value = Op> {
         active_seconds,
         claim_seconds,
         paused,
+        ..Patch::default()
     });
     prop_oneof![
         16 => op(),

@@ -4,7 +4,7 @@ use crate::support::mixed::Done;
 use onsale_domain::cancellation::Cancelled;
 use onsale_domain::concert::Held;
 use onsale_domain::lecture::Application;
-use onsale_domain::lecture::Applied;
+use onsale_domain::lecture::{Applied, Outcome, Waitlisted};
 use onsale_domain::waiting_room::BlockState;
 use onsale_domain::waiting_room::Entered;
 use onsale_domain::wallet::Changed;
@@ -22,7 +22,10 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         Done::CreateLecture(lecture) | Done::ChangeLecture(lecture) => {
             assert_eq!(tables.lectures.get(&lecture.id), Some(lecture));
         }
-        Done::Apply(Applied { lecture, user, applied_at, seat_number }) => {
+        Done::Apply(Outcome::Waitlisted(Waitlisted { lecture, user, applied_at, .. })) => {
+            assert_eq!(tables.waiting[&(*lecture, user.clone())].applied_at, *applied_at);
+        }
+        Done::Apply(Outcome::Applied(Applied { lecture, user, applied_at, seat_number })) => {
             let application = Application { seat_number: *seat_number, applied_at: *applied_at };
             assert_eq!(tables.applications.get(&(*lecture, user.clone())), Some(&application));
         }
@@ -32,7 +35,7 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         Done::Schedule(performance) | Done::ChangePerformance(performance) | Done::AddSeats(performance) => {
             assert_eq!(tables.performances.get(&performance.id), Some(performance));
         }
-        Done::Hold(Held { reservation, starts_at }) => {
+        Done::Hold(Held { reservation, starts_at }) | Done::HoldAny(Held { reservation, starts_at }) => {
             assert_eq!(tables.reservations.get(&reservation.id), Some(reservation));
             assert_eq!(tables.performances[&reservation.performance].starts_at, *starts_at);
         }
@@ -54,12 +57,23 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         }
         Done::HandOut(BlockState { blocks, .. }) => assert!(tables.rooms.values().any(|room| room.blocks == *blocks)),
         Done::Configure(settings) => assert!(tables.rooms.values().any(|room| room.settings == *settings)),
-        Done::CancelLecture(_) | Done::CancelApplications(_) | Done::RemoveApplication(_) => {}
+        Done::PutBeacon((room, draw)) => {
+            assert!(
+                tables.rooms.values().any(|known| known == room) && tables.draws.values().any(|known| known == draw)
+            );
+        }
+        Done::NoteList(()) | Done::StoreDraw(_) => {}
+        Done::CancelLecture(_) | Done::CancelApplications(_) => {}
+        Done::RemoveApplication(_) | Done::PromoteWaiting(_) => {}
         Done::Cancel(()) | Done::Release(()) | Done::Expire(_) | Done::Leave(()) | Done::Step(()) => {}
         Done::Block(changed) | Done::Unblock(changed) => {
             let counts = tables.performances.values().any(|performance| performance.blocked == changed.blocked);
             assert!(counts, "no performance has as many blocked seats: {changed:?}");
         }
         Done::Extend(_) | Done::Rewrite(_) | Done::StepOfCancellation(_) => {}
+        Done::CreateCodes(codes) => {
+            assert!(codes.iter().all(|code| tables.codes.get(&code.key()) == Some(code)));
+        }
+        Done::DeleteCode(code) => assert!(!tables.codes.contains_key(&code.key())),
     }
 }

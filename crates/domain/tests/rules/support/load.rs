@@ -1,9 +1,14 @@
 //! Loads exactly the rows that the keys name, as their documentation describes. A rule that reads another row panics.
 
-use onsale_domain::concert::{Dates, ENDING_WITHIN_MILLIS, HoldsCounted, Status, lapsed_up_to};
+use std::collections::BTreeSet;
+
+use onsale_domain::concert::{
+    Dates, ENDING_WITHIN_MILLIS, Hall, HoldsCounted, LAPSED_WITHIN_MILLIS, Status, Taken, lapsed_up_to,
+};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::CANCELLED_TOGETHER_MAX;
 use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::ticket::Why;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::GivenUp;
 
@@ -18,9 +23,15 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
     keys.lectures.iter().for_each(|(lecture, takes)| loading.lecture(*lecture, *takes));
     for key in &keys.applications {
         loading.rows.applications.load(key.clone(), tables.applications.get(key).cloned());
+        loading.waiting(key);
     }
+    keys.waiting_lists.iter().for_each(|(lecture, wanted)| loading.front(*lecture, *wanted));
     keys.emptied_lectures.iter().for_each(|lecture| loading.lowest(*lecture));
+    loading.codes(keys, now);
     keys.rooms.iter().for_each(|concert| loading.room(*concert));
+    for concert in &keys.draws {
+        loading.rows.draws.load(*concert, tables.draws.get(concert).cloned());
+    }
     keys.entrants.iter().for_each(|(concert, user)| loading.entrant(*concert, user));
     keys.places.iter().for_each(|key| loading.place(*key));
     for key in &keys.turns {
@@ -35,6 +46,11 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
         let payment = tables.payments.iter().find(|payment| payment.id == *id);
         loading.rows.known_payments.load(*id, payment.cloned());
     }
+    for voided in tables.voided.iter().filter(|voided| keys.reissues.contains(&voided.payment)) {
+        if voided.why == Why::Reissued {
+            *loading.rows.reissued.entry((voided.payment, voided.seat)).or_insert(0) += 1;
+        }
+    }
     keys.performances.iter().for_each(|id| loading.performance(*id));
     for id in &keys.cancellations {
         loading.rows.cancellations.load(*id, tables.cancellations.get(id).cloned());
@@ -46,6 +62,10 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
     let counted: Vec<PerformanceId> = of_concerts.chain(&keys.counted_performances).copied().collect();
     counted.iter().for_each(|id| loading.count_holds(*id, now));
     keys.seats.iter().for_each(|key| loading.seat_with_holder(*key));
+    for id in &keys.layouts {
+        loading.rows.layouts.load(*id, tables.layouts.get(id).cloned());
+    }
+    keys.halls.iter().for_each(|id| loading.hall(*id, now));
     loading.rows
 }
 
@@ -62,6 +82,42 @@ impl Loading<'_> {
             self.rows.freed_seats.load(lecture, freed.map(|(_, seat)| *seat).take(takes));
         }
         self.rows.lectures.load(lecture, row);
+    }
+
+    fn codes(&mut self, keys: &Keys, now: Timestamp) {
+        for (key, added) in &keys.codes {
+            let row = self.tables.codes.get(key);
+            if let Some(code) = row {
+                let users: BTreeSet<&UserId> =
+                    keys.code_users.iter().filter(|(of, _)| of == key).map(|(_, user)| user).collect();
+                self.rows.code_uses.insert(code.id, self.tables.uses_of(code, &users, *added, now));
+            }
+            self.rows.codes.load(key.clone(), row.cloned());
+        }
+    }
+
+    fn waiting(&mut self, key: &(LectureId, UserId)) {
+        let (lecture, user) = key;
+        self.rows.waiting.load(key.clone(), self.tables.waiting.get(key).cloned());
+        let ahead = self.tables.waiting_for(*lecture).iter().position(|(other, _)| *other == user);
+        if let Some(ahead) = ahead {
+            let position = u32::try_from(ahead + 1).expect("a position");
+            self.rows.waiting_lists.load_position(*lecture, user.clone(), position);
+        }
+    }
+
+    fn front(&mut self, lecture: LectureId, wanted: usize) {
+        let mut front = self.tables.waiting_for(lecture);
+        front.truncate(wanted);
+        for (user, waiting) in &front {
+            self.rows.waiting.load((lecture, (*user).clone()), Some((*waiting).clone()));
+        }
+        let is_whole = front.len() < wanted;
+        self.rows.waiting_lists.load(
+            lecture,
+            front.into_iter().map(|(user, own)| (user.clone(), own.number)),
+            is_whole,
+        );
     }
 
     fn lowest(&mut self, lecture: LectureId) {
@@ -195,6 +251,24 @@ impl Loading<'_> {
             self.rows.blocks.load(key, Some(reason.clone()));
         }
         self.rows.seats.load(key, row);
+    }
+
+    /// The open seats of a performance, and the lapsed holds on them.
+    fn hall(&mut self, id: PerformanceId, now: Timestamp) {
+        let Some(performance) = self.tables.performances.get(&id) else { return };
+        let lapsed = self.tables.reservations.values().filter(|r| r.performance == id && r.status == Status::Held);
+        let lapsed: Vec<ReservationId> =
+            lapsed.filter(|row| row.held_until <= now.plus_millis(LAPSED_WITHIN_MILLIS)).map(|row| row.id).collect();
+        lapsed.into_iter().for_each(|id| self.reservation_with_seats(id));
+        let owned = self.tables.seats.keys().filter(|key| key.0 == id).filter_map(|key| {
+            let seat = self.tables.seat(*key)?;
+            Some((key.1, if seat.sold { Taken::Closed } else { Taken::Held(seat.held_until) }))
+        });
+        let blocked = self.tables.blocks.keys().filter(|key| key.0 == id).map(|key| (key.1, Taken::Closed));
+        let whole = performance.seating.sections().iter().map(|range| range.from..=range.to);
+        let hall = Hall::read(whole, owned.chain(blocked));
+        assert!(hall.is_whole(performance), "the counters of a performance differ from its seats");
+        self.rows.halls.insert(id, hall);
     }
 
     fn seat_with_holder(&mut self, key: (PerformanceId, u32)) {

@@ -4,7 +4,9 @@
 
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::staff::{Actor, ByStaff, Call};
-use onsale_domain::{Command, Context, Refusal, cancellation, concert, lecture, payment, refund, waiting_room, wallet};
+use onsale_domain::{
+    Command, Context, Refusal, cancellation, concert, lecture, payment, presale, refund, waiting_room, wallet,
+};
 
 macro_rules! mixed {
     ($($name:ident($command:ty) $(by $staff:ident)?),+ $(,)?) => {
@@ -55,6 +57,7 @@ mixed! {
     CancelLecture(lecture::CancelLecture) by staff,
     CancelApplications(lecture::CancelApplications),
     RemoveApplication(lecture::RemoveApplication) by staff,
+    PromoteWaiting(lecture::PromoteWaiting),
     CreateConcert(concert::Create) by staff,
     Schedule(concert::Schedule) by staff,
     ChangeConcert(concert::Change) by staff,
@@ -65,6 +68,7 @@ mixed! {
     Extend(concert::Extend) by staff,
     Rewrite(concert::Rewrite),
     Hold(concert::Hold),
+    HoldAny(concert::HoldAny),
     Release(concert::Release),
     Expire(concert::Expire),
     Pay(payment::Pay),
@@ -78,4 +82,9 @@ mixed! {
     Step(waiting_room::Step),
     Configure(waiting_room::Configure) by staff,
     HandOut(waiting_room::HandOut),
+    NoteList(waiting_room::NoteList),
+    PutBeacon(waiting_room::PutBeacon) by staff,
+    StoreDraw(waiting_room::StoreDraw),
+    CreateCodes(presale::CreateCodes) by staff,
+    DeleteCode(presale::DeleteCode) by staff,
 }

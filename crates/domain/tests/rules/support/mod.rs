@@ -105,7 +105,9 @@ impl World {
             let room = &self.tables.rooms[concert];
             let changed_at = if room == before { before.updated_at } else { before.updated_at.max(self.now) };
             assert_eq!(room.updated_at, changed_at, "a room knows when it changed");
-            let called = (before.served + 1..=room.served).filter(|place| {
+            // The closing of a list passes its entries, and calls none.
+            let called = (before.served + 1..=room.served).filter(|place| !room.is_entry(*place));
+            let called = called.filter(|place| {
                 self.tables.turns.contains_key(&(*concert, *place)) || self.was_called(*concert, *place)
             });
             let at = self.now;

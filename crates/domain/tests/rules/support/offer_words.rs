@@ -1,6 +1,6 @@
 //! The words of scripts about a performance that is on sale: its blocked seats, its start, its prices and its further seats.
 
-use onsale_domain::concert::{self, GradePrice, Performance, Seating, Section};
+use onsale_domain::concert::{self, AddedRange, GradePrice, Performance, Seating, Section};
 
 use super::outcomes::seconds;
 use super::stage::Line;
@@ -27,6 +27,21 @@ impl Stage {
                 let prices = priced.map(|(grade, price)| GradePrice { grade: grade.into(), price }).collect();
                 concert::ChangePerformance { prices, ..change }.into()
             }
+            // `eve seats 60 61 in A row 3 of R at 500`
+            "seats" => {
+                let bounds: Vec<u32> = seats.iter().map(|seat| u32::try_from(*seat).expect("a seat")).collect();
+                let range = AddedRange {
+                    from: bounds[0],
+                    to: bounds[1],
+                    section: line.option("in").map(Into::into),
+                    row: line.option("row").map(Into::into),
+                    grade: line.option("of").map(Into::into),
+                    price: line.option("at").map(|price| price.parse().expect("a price")),
+                };
+                let section = Section { from: range.from, to: range.to, grade: "R".into(), price: 50_000 };
+                let seats = Seating::new(vec![section]).expect("a sound seating");
+                concert::AddSeats { performance, seats, places: vec![range] }.into()
+            }
             // As many sections that do not touch.
             "fills" => {
                 let section = |index: u32| {
@@ -35,14 +50,14 @@ impl Stage {
                 };
                 let sections = (0..u32::try_from(line.amount()).expect("a count")).map(section);
                 let seats = Seating::new(sections.collect()).expect("a sound seating");
-                concert::AddSeats { performance, seats }.into()
+                concert::AddSeats { performance, seats, places: Vec::new() }.into()
             }
             _ => {
                 let bounds = seats.iter().map(|seat| u32::try_from(*seat).expect("a seat")).collect::<Vec<u32>>();
                 let (grade, price) = priced.next_back().expect("a grade and its price");
                 let section = |pair: &[u32]| Section { from: pair[0], to: pair[1], grade: grade.into(), price };
                 let seats = Seating::new(bounds.chunks(2).map(section).collect()).expect("a sound seating");
-                concert::AddSeats { performance, seats }.into()
+                concert::AddSeats { performance, seats, places: Vec::new() }.into()
             }
         }
     }

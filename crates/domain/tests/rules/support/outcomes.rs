@@ -6,7 +6,7 @@ use onsale_domain::cancellation::Stepped;
 use onsale_domain::concert::{self, Ending, Extended, Held};
 use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, ReservationId};
-use onsale_domain::lecture::{Applied, Emptied, HistoryKind};
+use onsale_domain::lecture::{Applied, Emptied, Ended, HistoryKind, Outcome, Promoted, Waitlisted};
 use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{BlockState, Entered, Token};
@@ -28,19 +28,28 @@ impl Stage {
                 | Done::Use(Changed { account, .. })
                 | Done::Adjust(Changed { account, .. }),
             ) => format!("balance {}", account.balance),
-            Ok(Done::Apply(Applied { seat_number, .. })) => format!("seat {seat_number}"),
+            Ok(Done::Apply(Outcome::Applied(Applied { seat_number, .. }))) => format!("seat {seat_number}"),
+            Ok(Done::Apply(Outcome::Waitlisted(Waitlisted { position, .. }))) => format!("waits at {position}"),
+            Ok(Done::PromoteWaiting(Promoted { promoted, goes_on })) => {
+                format!("{promoted} promoted{}", if *goes_on { ", goes on" } else { "" })
+            }
             Ok(Done::Cancel(())) => "cancelled".to_owned(),
             Ok(Done::ChangeLecture(lecture)) => {
                 format!("version {}, {} of {}", lecture.version, lecture.enrolled, lecture.capacity)
             }
             Ok(Done::CancelLecture(done)) => {
                 let which = if done.is_new { "ended" } else { "ended before" };
-                format!("{which}, {} of {} left", done.left, done.cancellation.applications)
+                let waiting = if done.waiting == 0 { String::new() } else { format!(", {} waiting", done.waiting) };
+                format!("{which}, {} of {} left{waiting}", done.left, done.cancellation.applications)
             }
             Ok(Done::CancelApplications(Emptied { cancelled, left })) => format!("{cancelled} cancelled, {left} left"),
-            Ok(Done::RemoveApplication(removed)) => format!("removed seat {}", removed.application.seat_number),
+            Ok(Done::RemoveApplication(Ended { seat_number: Some(seat) })) => format!("removed seat {seat}"),
+            Ok(Done::RemoveApplication(Ended { seat_number: None })) => "removed from the list".to_owned(),
             Ok(Done::Hold(Held { reservation, .. })) => {
                 format!("held {} until {}", reservation.amount, seconds(reservation.held_until))
+            }
+            Ok(Done::HoldAny(Held { reservation, .. })) => {
+                format!("took {} until {}", listed(reservation.seats.iter()), seconds(reservation.held_until))
             }
             Ok(Done::Release(())) => "released".to_owned(),
             Ok(Done::Expire(settled)) => format!("expired {settled}"),
@@ -59,6 +68,11 @@ impl Stage {
                 format!("epoch {}, {issued} of {}", blocks.epoch, blocks.reserved_to)
             }
             Ok(Done::Configure(_)) => "set".to_owned(),
+            Ok(Done::NoteList(())) => "noted".to_owned(),
+            Ok(Done::PutBeacon(_)) => "put".to_owned(),
+            Ok(Done::StoreDraw(is_stored)) => if *is_stored { "drawn" } else { "as before" }.to_owned(),
+            Ok(Done::CreateCodes(codes)) => format!("made {}", listed(codes.iter().map(|code| &code.text))),
+            Ok(Done::DeleteCode(code)) => format!("deleted {}", code.text),
             Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
             Ok(Done::ChangeConcert(concert)) => {
                 let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());
@@ -117,8 +131,15 @@ impl Stage {
             Happening::PaymentRefunded { refund } => {
                 format!("{} refunded {}", self.name_of(refund.reservation), listed(refund.seats.iter()))
             }
-            Happening::LectureChanged { user, kind: HistoryKind::Applied, .. } => format!("{user} applied"),
-            Happening::LectureChanged { user, kind: HistoryKind::Cancelled, .. } => format!("{user} cancelled"),
+            Happening::TicketVoided { voided } => format!("ticket of {} void", voided.seat),
+            Happening::TicketCheckedIn { seat, .. } => format!("ticket of {seat} scanned"),
+            Happening::LectureChanged { user, kind, .. } => match kind {
+                HistoryKind::Applied { .. } => format!("{user} applied"),
+                HistoryKind::Cancelled { .. } => format!("{user} cancelled"),
+                HistoryKind::Waitlisted { position } => format!("{user} waits at {position}"),
+                HistoryKind::Promoted { seat_number } => format!("{user} promoted to {seat_number}"),
+                HistoryKind::Left => format!("{user} left"),
+            },
             Happening::LectureUpdated { lecture } => {
                 format!("lecture {}", if lecture.cancellation.is_some() { "ended" } else { "changed" })
             }
@@ -155,7 +176,8 @@ impl Stage {
 /// Whether a concert is closed, its hours, and its limit if that is not the usual one.
 fn hours(concert: &concert::Concert) -> String {
     let mut text = if concert.sale.closed { "closed" } else { "open" }.to_owned();
-    for (word, bound) in [(" from ", concert.sale.opens_at), (" to ", concert.sale.closes_at)] {
+    let concert::Sale { opens_at, closes_at, codes_until, .. } = concert.sale;
+    for (word, bound) in [(" from ", opens_at), (" to ", closes_at), (" codes ", codes_until)] {
         text.extend(bound.map(|at| format!("{word}{}", seconds(at))));
     }
     if concert.seats_per_user != concert::SEATS_PER_USER_DEFAULT {
@@ -168,18 +190,26 @@ fn hours(concert: &concert::Concert) -> String {
 fn refused(refusal: &Refusal) -> String {
     let code = code(refusal);
     match refusal {
+        Refusal::AlreadyWaitlisted { position } => format!("{code} {position}"),
         Refusal::LectureNotOpen { retry_after_seconds } => format!("{code}, retry after {retry_after_seconds}"),
         Refusal::SeatUnknown { seats } => format!("{code} {}", listed(seats)),
         Refusal::SeatExists { seats } => format!("{code} {}", listed(seats)),
         Refusal::GradeUnknown { index } => format!("{code} {index}"),
+        Refusal::SeatsNotAvailable { retry_after_seconds: Some(wait) } => format!("{code}, retry after {wait}"),
+        Refusal::Misplaced { index, field, .. } => format!("{code} {index} {field}"),
         Refusal::SeatTaken { seats, retry_after_seconds: None } => format!("{code} {}", listed(seats)),
         Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {
             format!("{code} {}, retry after {wait}", listed(seats))
         }
-        Refusal::SaleNotOpen { opens_at, opens_in_seconds } => {
-            format!("{code} until {}, in {opens_in_seconds}", seconds(*opens_at))
+        Refusal::SaleNotOpen { opens_at, early_from, opens_in_seconds, .. } => {
+            let early = early_from.map_or_else(String::new, |from| format!(", early from {}", seconds(from)));
+            format!("{code} until {}{early}, in {opens_in_seconds}", seconds(*opens_at))
         }
-        Refusal::SaleHours { field } => format!("{code} {field}"),
+        Refusal::SaleHours { field } | Refusal::EarlyHours { field } => format!("{code} {field}"),
+        Refusal::CodeRequired { codes_until, ends_in_seconds } => {
+            format!("{code} until {}, in {ends_in_seconds}", seconds(*codes_until))
+        }
+        Refusal::CodeExists { index } => format!("{code} {index}"),
         _ => code.to_owned(),
     }
 }

@@ -7,6 +7,7 @@ use onsale_domain::cancellation::{Cancellation, Progress};
 use onsale_domain::concert::{HoldEnd, Performance, Reservation, Status};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, UserId};
 use onsale_domain::lecture::Lecture;
+use onsale_domain::presale::CodeKey;
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::table::Table;
 use onsale_domain::waiting_room::PlaceStanding;
@@ -16,6 +17,7 @@ use super::tables::Tables;
 /// The parents that a unit of work has locked. A row may change only under its parent's lock.
 pub(super) struct Locks {
     accounts: BTreeSet<UserId>,
+    codes: BTreeSet<CodeKey>,
     lectures: BTreeSet<LectureId>,
     rooms: BTreeSet<ConcertId>,
     performances: BTreeSet<PerformanceId>,
@@ -33,6 +35,7 @@ impl Locks {
         let of_concerts = of_concerts.map(|performance| performance.id);
         Self {
             accounts: keys.accounts.clone(),
+            codes: keys.codes.keys().cloned().collect(),
             lectures: keys.lectures.keys().copied().collect(),
             rooms: keys.rooms.clone(),
             performances: keys.performances.iter().copied().chain(performances).chain(of_concerts).collect(),
@@ -45,8 +48,10 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
     let changed = rows.accounts.changed().count()
         + rows.lectures.changed().count()
         + rows.applications.changed().count()
+        + rows.waiting.changed().count()
         + rows.freed_seats.changed().count()
         + rows.rooms.changed().count()
+        + rows.draws.changed().count()
         + rows.concerts.changed().count()
         + rows.places.changed().count()
         + rows.turns.changed().count()
@@ -55,16 +60,23 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.cancellations.changed().count()
         + rows.seats.changed().count()
         + rows.blocks.changed().count()
-        + rows.reservations.changed().count();
+        + rows.layouts.changed().count()
+        + rows.reservations.changed().count()
+        + rows.codes.changed().count();
     let added = rows.ledger.len()
         + rows.lecture_history.len()
         + rows.extensions.len()
         + rows.rewritten.len()
         + rows.admin_log.len()
         + rows.disputes.len()
+        + rows.orders.len()
         + rows.payments.len()
         + rows.refunds.len()
+        + rows.voided.len()
+        + rows.check_ins.changed().count()
         + rows.failed_refunds.len()
+        + rows.added_uses.len()
+        + rows.ended_uses.len()
         + rows.events.len();
     changed + added == 0
 }
@@ -74,6 +86,7 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
     save_lectures(tables, &rows, locks);
     save_waiting_rooms(tables, &rows, locks);
     save_concerts(tables, &rows, locks);
+    save_codes(tables, &rows, locks);
     write(&mut tables.accounts, &rows.accounts, |user, before, after| {
         assert!(locks.accounts.contains(user), "a wallet changed without its lock");
         assert!(after.is_some_and(|after| after.version > before.map_or(0, |before| before.version)));
@@ -83,9 +96,24 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
     tables.extensions.extend(rows.extensions);
     tables.payments.extend(rows.payments);
     tables.refunds.extend(rows.refunds);
+    tables.voided.extend(rows.voided);
     tables.failed_refunds.extend(rows.failed_refunds);
     tables.events.extend(rows.events);
     tables.disputes.extend(rows.disputes);
+}
+
+fn save_codes(tables: &mut Tables, rows: &Rows, locks: &Locks) {
+    write(&mut tables.codes, &rows.codes, |key, before, _| {
+        let is_locked = if before.is_some() { locks.codes.contains(key) } else { locks.rooms.contains(&key.0) };
+        assert!(is_locked, "a presale code changed without a lock");
+    });
+    for (code, reservation) in &rows.added_uses {
+        assert!(tables.reservations.contains_key(reservation), "a use has its reservation");
+        assert_eq!(tables.code_uses.insert(*reservation, *code), None, "a reservation uses one code");
+    }
+    for reservation in &rows.ended_uses {
+        assert!(tables.code_uses.remove(reservation).is_some(), "a use that has ended is stored");
+    }
 }
 
 fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
@@ -96,6 +124,7 @@ fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(after.version > before.version, "a lecture changed without a new version");
         let counted = Lecture {
             enrolled: after.enrolled,
+            waitlisted: after.waitlisted,
             seats_given: after.seats_given,
             version: after.version,
             updated_at: after.updated_at,
@@ -105,6 +134,18 @@ fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     });
     write(&mut tables.applications, &rows.applications, |(lecture, _), _, _| {
         assert!(locks.lectures.contains(lecture), "an application changed without its lecture's lock");
+    });
+    for (lecture, block, change) in rows.waiting_lists.changed_blocks() {
+        let entries = tables.waiting_blocks.entry((lecture, block)).or_default();
+        *entries += change;
+        assert!((0..=1_024).contains(entries), "block {block} of a waiting list has {entries} entries");
+        // A store may keep the row.
+        if *entries == 0 {
+            tables.waiting_blocks.remove(&(lecture, block));
+        }
+    }
+    write(&mut tables.waiting, &rows.waiting, |(lecture, _), _, _| {
+        assert!(locks.lectures.contains(lecture), "a waiting list changed without its lecture's lock");
     });
     for (lecture, seat, is_free) in rows.freed_seats.changed() {
         let key = (lecture, seat);
@@ -121,6 +162,14 @@ fn save_waiting_rooms(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(after.version > before.version, "a room changed without a new version");
         assert!(after.issued >= before.issued && after.served >= before.served, "a line went backwards");
     });
+    write(&mut tables.draws, &rows.draws, |id, before, after| {
+        assert!(before.is_none() || locks.rooms.contains(id), "a draw changed without its room's lock");
+        assert!(after.is_some(), "a draw is never deleted");
+    });
+    for (concert, order) in &rows.orders {
+        assert!(locks.rooms.contains(concert), "an order was added without its room's lock");
+        assert!(tables.orders.insert(*concert, order.clone()).is_none(), "an order was drawn twice");
+    }
     let turns = &tables.turns;
     write(&mut tables.places, &rows.places, |key, before, after| {
         let (concert, number) = key;
@@ -171,6 +220,10 @@ fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     });
     write(&mut tables.blocks, &rows.blocks, |(performance, _), _, _| {
         assert!(locks.performances.contains(performance), "a seat was blocked without its performance's lock");
+    });
+    write(&mut tables.layouts, &rows.layouts, |performance, before, after| {
+        assert!(before.is_none() || locks.performances.contains(performance), "a layout changed without a lock");
+        assert!(after.is_some(), "a layout is never deleted");
     });
     write(&mut tables.cancellations, &rows.cancellations, |performance, before, after| {
         assert!(locks.performances.contains(performance), "a cancellation changed without its performance's lock");

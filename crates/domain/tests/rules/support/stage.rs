@@ -14,14 +14,15 @@
 use onsale_domain::concert::Held;
 use onsale_domain::waiting_room::Entered;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::support::mixed::{AnyCommand, Done};
-use onsale_domain::concert::{self, Seating, Section};
+use onsale_domain::concert::{self, Layout, PlannedSection, Seating, Section};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture;
 use onsale_domain::refund::Policy;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Settings, Token};
+use onsale_domain::waiting_room::{Seed, Settings, Token};
 
 use super::{Answer, START, World};
 
@@ -111,7 +112,8 @@ impl Stage {
     /// Opens a concert, which the following lines mean where they name none.
     pub(crate) fn concert(mut self, name: &str, room: Settings) -> Self {
         let (title, venue, seats_per_user) = (name.into(), "hall".into(), concert::SEATS_PER_USER_DEFAULT);
-        let open = concert::Create { title, venue, room, notice: None, seats_per_user };
+        let seed = room.draw_at.map(|_| Seed::new([7; 32]));
+        let open = concert::Create { title, venue, room, seed, notice: None, seats_per_user };
         let Ok(Done::CreateConcert(concert)) = self.world.one(AnyCommand::from(open)) else {
             unreachable!("a concert can always be opened")
         };
@@ -127,8 +129,21 @@ impl Stage {
         let seating = Seating::new(sections.iter().map(section).collect()).expect("a sound seating");
         let concert = self.concert.expect("a concert was opened");
         let starts_at = START.plus_seconds(starts_at);
-        let schedule =
-            concert::Schedule { concert, starts_at, seating, closed: false, refund_policy: Policy::default() };
+        let (layout, refund_policy) = (None, Policy::default());
+        let schedule = concert::Schedule { concert, starts_at, seating, layout, closed: false, refund_policy };
+        let Ok(Done::Schedule(performance)) = self.world.one(AnyCommand::from(schedule)) else {
+            unreachable!("a concert takes performances")
+        };
+        self.performances.insert(name.to_owned(), performance.id);
+        self
+    }
+
+    /// Adds a performance of the concert opened last, with a layout.
+    pub(crate) fn laid_out(mut self, name: &str, starts_at: u32, plan: &[PlannedSection]) -> Self {
+        let (layout, seating) = Layout::plan(plan).expect("a sound layout");
+        let (concert, starts_at) = (self.concert.expect("a concert was opened"), START.plus_seconds(starts_at));
+        let (layout, refund_policy) = (Some(Arc::new(layout)), Policy::default());
+        let schedule = concert::Schedule { concert, starts_at, seating, layout, closed: false, refund_policy };
         let Ok(Done::Schedule(performance)) = self.world.one(AnyCommand::from(schedule)) else {
             unreachable!("a concert takes performances")
         };
@@ -174,7 +189,7 @@ impl Stage {
                 tokens.retain(|other| other != token);
                 tokens.push(token.clone());
             }
-            Ok(Done::Hold(Held { reservation, .. })) => {
+            Ok(Done::Hold(Held { reservation, .. }) | Done::HoldAny(Held { reservation, .. })) => {
                 if let Some(name) = line.option("as") {
                     self.reservations.insert(name.to_owned(), reservation.id);
                 }
@@ -188,7 +203,7 @@ impl Stage {
     }
 
     /// The token that an actor shows.
-    pub(super) fn token(&self, actor: &str) -> Token {
+    pub(crate) fn token(&self, actor: &str) -> Token {
         let (name, nth) = actor.split_once('#').map_or((actor, None), |(name, nth)| (name, nth.parse().ok()));
         let tokens = self.tokens.get(name).map_or(&[][..], |tokens| tokens);
         let token = nth.map_or(tokens.last(), |nth: usize| tokens.get(nth - 1));

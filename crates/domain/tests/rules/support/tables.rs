@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use onsale_domain::cancellation::{Cancellation, FailedRefund};
-use onsale_domain::concert::{Concert, Extension, Performance, Reservation, Seat, Status};
+use onsale_domain::concert::{Concert, Extension, Layout, Performance, Reservation, Seat, Status};
 use onsale_domain::event::Event;
-use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
-use onsale_domain::lecture::{Application, HistoryLine, Lecture};
+use onsale_domain::ids::{CodeId, ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use onsale_domain::lecture::{Application, HistoryLine, Lecture, Waiting};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::{Code, CodeKey, Standing as CodeStanding, Use};
 use onsale_domain::refund::Refund;
+use onsale_domain::ticket::Voided;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Line, Place, PlaceStanding, Room, Token, Turn};
+use onsale_domain::waiting_room::{Draw, Line, Place, PlaceStanding, Room, Token, Turn};
 use onsale_domain::wallet::{Account, Entry};
 
 /// All rows there are.
@@ -21,15 +23,24 @@ pub(crate) struct Tables {
     pub(crate) ledger: Vec<Entry>,
     pub(crate) lectures: BTreeMap<LectureId, Lecture>,
     pub(crate) applications: BTreeMap<(LectureId, UserId), Application>,
+    /// Entries of waiting lists. In a database they are rows of `applications`.
+    pub(crate) waiting: BTreeMap<(LectureId, UserId), Waiting>,
+    /// The number of entries of each block of waiting numbers.
+    pub(crate) waiting_blocks: BTreeMap<(LectureId, u64), i32>,
     pub(crate) freed_seats: BTreeSet<(LectureId, u32)>,
     pub(crate) lecture_history: Vec<HistoryLine>,
     pub(crate) concerts: BTreeMap<ConcertId, Concert>,
     pub(crate) rooms: BTreeMap<ConcertId, Room>,
+    pub(crate) draws: BTreeMap<ConcertId, Draw>,
+    /// Drawn orders: the entry numbers, first drawn first.
+    pub(crate) orders: BTreeMap<ConcertId, Arc<[u32]>>,
     pub(crate) places: BTreeMap<(ConcertId, u64), Place>,
     pub(crate) turns: BTreeMap<(ConcertId, u64), Turn>,
     pub(crate) ends: BTreeMap<(ConcertId, u64), Timestamp>,
     pub(crate) performances: BTreeMap<PerformanceId, Performance>,
     pub(crate) seats: BTreeMap<(PerformanceId, u32), Seat>,
+    /// The layouts of performances that have one.
+    pub(crate) layouts: BTreeMap<PerformanceId, Arc<Layout>>,
     /// Blocked seats, each with the reason.
     pub(crate) blocks: BTreeMap<(PerformanceId, u32), Arc<str>>,
     pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
@@ -37,8 +48,12 @@ pub(crate) struct Tables {
     pub(crate) extensions: Vec<Extension>,
     pub(crate) payments: Vec<Payment>,
     pub(crate) refunds: Vec<Refund>,
+    pub(crate) voided: Vec<Voided>,
     pub(crate) cancellations: BTreeMap<PerformanceId, Cancellation>,
     pub(crate) failed_refunds: Vec<FailedRefund>,
+    pub(crate) codes: BTreeMap<CodeKey, Code>,
+    /// The reservations that were held with a presale code, each with that code.
+    pub(crate) code_uses: BTreeMap<ReservationId, CodeId>,
     pub(crate) events: Vec<Event>,
     /// Tokens that were shown for a place of another token.
     pub(crate) disputes: Vec<Token>,
@@ -64,10 +79,19 @@ impl Tables {
             };
         }
         let tables = differing!(
-            accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
-            performances seats blocks reservations extensions payments refunds cancellations failed_refunds events
+            accounts ledger lectures applications waiting waiting_blocks freed_seats lecture_history concerts rooms draws orders places turns ends
+            performances seats blocks layouts reservations extensions payments refunds voided cancellations failed_refunds events
+            codes code_uses
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+
+    /// The users who wait for a place in a lecture, in order.
+    pub(crate) fn waiting_for(&self, lecture: LectureId) -> Vec<(&UserId, &Waiting)> {
+        let own = self.waiting.iter().filter(|((of, _), _)| *of == lecture);
+        let mut waiting: Vec<_> = own.map(|((_, user), waiting)| (user, waiting)).collect();
+        waiting.sort_by_key(|(_, waiting)| waiting.number);
+        waiting
     }
 
     /// The rows of a room, by place.
@@ -133,6 +157,27 @@ impl Tables {
     pub(super) fn extensions_after(&self, performance: PerformanceId, number: u64) -> Vec<(Timestamp, u32)> {
         let further = self.extensions.iter().filter(|one| one.performance == performance && number < one.number);
         further.map(|one| (one.at, one.seconds)).collect()
+    }
+
+    /// The uses of a code: those of these users that have not ended, and those that may have ended, if that many more than are
+    /// stored would be too many.
+    pub(super) fn uses_of(&self, code: &Code, users: &BTreeSet<&UserId>, added: u32, at: Timestamp) -> Vec<Use> {
+        let is_full = code.taken + added > code.uses;
+        let own = self.code_uses.iter().filter(|(_, id)| **id == code.id);
+        let rows = own.filter_map(|(reservation, _)| self.reservations.get(reservation));
+        let is_wanted = |row: &&Reservation| match row.status {
+            Status::Paid => users.contains(&row.user),
+            Status::Held => users.contains(&row.user) || is_full && row.held_until <= at,
+            _ => is_full,
+        };
+        rows.filter(is_wanted).filter_map(|row| self.reservation(row.id)).map(|row| Use::of(&row)).collect()
+    }
+
+    /// What a read finds of a code for a user who enters.
+    pub(super) fn code_standing(&self, key: &CodeKey, user: &UserId, at: Timestamp) -> Option<CodeStanding> {
+        let code = self.codes.get(key)?.clone();
+        let uses = self.uses_of(&code, &BTreeSet::from([user]), 1, at);
+        Some(CodeStanding { code, uses })
     }
 
     /// What a room's snapshot would show.

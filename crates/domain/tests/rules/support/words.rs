@@ -1,6 +1,6 @@
 //! The words of scripts: the commands and the looks.
 //!
-//! Commands: `ann charges 1000`, `ann uses 300`, `ann applies rust`, `ann cancels rust`, `ann enters [gala]`,
+//! Commands: `ann charges 1000`, `ann uses 300`, `ann applies rust [waitlist]`, `ann cancels rust`, `staff promotes rust`, `ann enters [gala]`,
 //! `ann leaves`, `ann holds 1 2 [in eve] [as x]`, `ann releases x`, `ann pays x`, `sweeper expires x y`,
 //! `eve extends 60`, `gala extends 60`, `eve rewrites x y`, `gala closes`, `gala opens`, `eve closes`, `eve opens`,
 //! `ann refunds x [1 2]`, `staff refunds x [1 2] [fee 100]`, `ann adjusts -100`, `eve allows 72/20 0/90`, `eve allows none`,
@@ -8,8 +8,10 @@
 //! `eve retries [by 2]`, `gala announces hello`, `gala announces nothing`, `gala sells from 100 to 200 limit 2 as title` (`from none`: no bound),
 //! `eve blocks 1 2`, `eve unblocks 1`, `eve moves 60` (to this second),
 //! `eve prices R=500`, `eve adds 11 20 31 40 S=300` (seats 11 to 20 and 31 to 40), `eve fills 9` (with 9 sections),
-//! `ann holds 1 in eve on 0 60` (if it starts from second 0 and before second 60), `ann holds 1 in none seen 2/5` (if her
-//! concert has 2 performances, with revisions of 5 together),
+//! `ann takes 2 [of R] [section A] [in eve]` (the best available), `ann holds 1 in eve on 0 60` (if it starts from second 0 and before second 60),
+//! `ann holds 1 in none seen 2/5` (if her concert has 2 performances, with revisions of 5 together),
+//! `gala codes FAN uses 2 each 1 from 10 to 20`, `gala voids FAN`, `ann holds 1 with FAN`, `ann enters with FAN`,
+//! `gala sells codes 100` (the presale ends at second 100),
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
 //! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `eve reports`,
@@ -19,11 +21,12 @@ use std::sync::Arc;
 
 use crate::support::mixed::AnyCommand;
 use onsale_domain::cancellation::{self, Cancelled};
-use onsale_domain::concert::{self, Dates, Hold, Notice, Target};
+use onsale_domain::concert::{self, Dates, Hold, Notice, Target, Wish};
+use onsale_domain::event::{Event, Happening};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::refund::{self, Policy, Rule};
-use onsale_domain::waiting_room::{self, Patch, Step};
-use onsale_domain::{lecture, payment, wallet};
+use onsale_domain::waiting_room::{self, Order, Patch, Step};
+use onsale_domain::{lecture, payment, presale, wallet};
 
 use super::cancelled::report;
 use super::stage::{Line, Sign};
@@ -39,9 +42,16 @@ impl Stage {
         match line.verb {
             "charges" | "uses" | "adjusts" => wallet_command(line),
             "refunds" => self.refund_command(line),
-            "applies" | "cancels" | "changes" | "empties" | "removes" => self.lecture_command(line),
+            "applies" | "cancels" | "changes" | "empties" | "removes" | "promotes" => self.lecture_command(line),
             "ends" if line.actor == "staff" => self.lecture_command(line),
             "holds" => AnyCommand::from(self.hold_request(line)),
+            "takes" => {
+                let Hold { token, target, dates, code, .. } = self.hold_request(line);
+                let (section, grade) = (line.option("section").map(Into::into), line.option("of").map(Into::into));
+                let count = u32::try_from(line.amount()).expect("a count");
+                let wish = Wish { count, section, grade };
+                AnyCommand::from(concert::HoldAny { token, target, dates, wish, code })
+            }
             "releases" => {
                 AnyCommand::from(concert::Release { token: token(), reservation: self.reservation(line.rest[0]) })
             }
@@ -58,7 +68,8 @@ impl Stage {
         let user = Self::user(line.actor);
         let lecture = self.lectures.get(line.rest[0]).copied().unwrap_or(LectureId::new(UNKNOWN));
         match line.verb {
-            "applies" => lecture::Apply { user, lecture }.into(),
+            "applies" => lecture::Apply { user, lecture, waitlist: line.rest.get(1) == Some(&"waitlist") }.into(),
+            "promotes" => lecture::PromoteWaiting { lecture }.into(),
             "changes" => lecture::ChangeLecture { lecture, change: lecture_change(line) }.into(),
             "ends" => lecture::CancelLecture { lecture, reason: "ill".into() }.into(),
             "empties" => lecture::CancelApplications { lecture }.into(),
@@ -106,7 +117,13 @@ impl Stage {
             let number = |text: &str| text.parse().expect("a number");
             Dates { performances: number(performances), revisions: number(revisions) }
         });
-        Hold { token: self.token(line.actor), target, dates, seats: line.numbers().into() }
+        Hold {
+            token: self.token(line.actor),
+            target,
+            dates,
+            seats: line.numbers().into(),
+            code: line.option("with").map(Into::into),
+        }
     }
 
     fn room_command(&self, line: &Line<'_>) -> AnyCommand {
@@ -151,22 +168,47 @@ impl Stage {
             "sells" => {
                 let bound =
                     |keyword| line.option(keyword).map(|word| word.parse().ok().map(|at| START.plus_seconds(at)));
-                let (opens_at, closes_at) = (bound("from"), bound("to"));
+                let (opens_at, closes_at, codes_until) = (bound("from"), bound("to"), bound("codes"));
                 let seats_per_user = line.option("limit").and_then(|word| word.parse().ok());
                 let title = line.option("as").map(Into::into);
                 let change = concert::Change::of(self.concert_of(line.actor));
-                concert::Change { title, opens_at, closes_at, seats_per_user, ..change }.into()
+                concert::Change { title, opens_at, closes_at, codes_until, seats_per_user, ..change }.into()
             }
-            "blocks" | "unblocks" | "moves" | "prices" | "adds" | "fills" => self.offer_command(line),
+            "blocks" | "unblocks" | "moves" | "prices" | "adds" | "fills" | "seats" => self.offer_command(line),
             "enters" => {
-                let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
-                waiting_room::Enter { concert, user: Self::user(line.actor) }.into()
+                let named = line.rest.first().filter(|word| **word != "with");
+                let concert = named.map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
+                let (user, now) = (Self::user(line.actor), self.world.now);
+                let pass = line.option("with").map(|text| {
+                    let standing = self.world.tables.code_standing(&(concert, text.into()), &user, now);
+                    presale::check_entry(standing.as_ref(), &user, now)
+                });
+                waiting_room::Enter { concert, user, pass, ended: None }.into()
             }
+            "codes" => self.new_code(line).into(),
+            "voids" => presale::DeleteCode { concert: self.concert_of(line.actor), text: line.rest[0].into() }.into(),
             "leaves" => onsale_domain::leaving::Leave(self.token(line.actor)).into(),
             "steps" | "admits" | "ends" => self.step(line).into(),
-            "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
+            "sets" => waiting_room::Configure {
+                concert: self.concert_of(line.actor),
+                patch: patch(line),
+                draw: waiting_room::DrawPatch::default(),
+            }
+            .into(),
             verb => unreachable!("no script has the verb {verb}"),
         }
+    }
+
+    fn new_code(&self, line: &Line<'_>) -> presale::CreateCodes {
+        let number = |keyword| line.option(keyword).and_then(|word| word.parse().ok());
+        let code = presale::NewCode {
+            text: line.rest.first().map(|word| (*word).into()),
+            uses: number("uses").unwrap_or(1),
+            uses_per_user: number("each").unwrap_or(1),
+            from: number("from").map(|second| START.plus_seconds(second)),
+            until: number("to").map(|second| START.plus_seconds(second)),
+        };
+        presale::CreateCodes { concert: self.concert_of(line.actor), codes: vec![code] }
     }
 
     fn step(&self, line: &Line<'_>) -> Step {
@@ -202,7 +244,10 @@ impl Stage {
             }
             "lists" => {
                 let events = &self.world.tables.events[self.listed..];
-                let listed: Vec<String> = events.iter().map(|event| self.tell(&event.happening)).collect();
+                // Each refunded seat has one, in the order of the refund: the audit checks them.
+                let is_ticket = |event: &&Event| matches!(event.happening, Happening::TicketVoided { .. });
+                let events = events.iter().filter(|event| !is_ticket(event));
+                let listed: Vec<String> = events.map(|event| self.tell(&event.happening)).collect();
                 self.listed = self.world.tables.events.len();
                 listed.join("; ")
             }
@@ -267,5 +312,8 @@ fn patch(line: &Line<'_>) -> Patch {
         active_seconds: number("turn"),
         claim_seconds: number("claim"),
         paused: line.option("paused").map(|word| word == "yes"),
+        early_from: line.option("early").map(|word| word.parse().ok().map(|at| START.plus_seconds(at))),
+        order: line.option("order").map(|word| if word == "draw" { Order::Draw } else { Order::Arrival }),
+        draw_at: line.option("draws").and_then(|word| word.parse().ok()).map(|at| START.plus_seconds(at)),
     }
 }

@@ -198,7 +198,7 @@ fn the_database_hands_out_behind_all_that_was_reserved() {
     let mut room = RedisRoom::open(settings(1, 50));
     room.step(2, &[], &[]);
     let user = UserId::parse("zoe").expect("a user id");
-    let entered = room.command(waiting_room::Enter { concert: room.concert, user });
+    let entered = room.command(waiting_room::Enter { concert: room.concert, user, pass: None, ended: None });
     let Done::Enter(Entered { token, is_new: true }) = entered else { unreachable!("{entered:?}") };
     assert_eq!((token.place, room.gaps(), room.row().waiting()), (11, vec![(3, 10)], 2));
     assert!(!room.ask(Request::Reserve { epoch: 1, places: 5 }).3, "numbers would no longer follow one another");

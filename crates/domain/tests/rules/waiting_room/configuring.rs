@@ -1,7 +1,8 @@
 //! Settings that change while the room runs.
 
 use onsale_domain::concert::Sale;
-use onsale_domain::waiting_room::{Patch, Settings};
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Order, Patch, Settings};
 
 use super::{check, room};
 use crate::support::Stage;
@@ -109,6 +110,9 @@ fn a_setting_that_a_change_does_not_name_stays() {
         active_seconds: Some(3),
         claim_seconds: Some(4),
         paused: Some(true),
+        early_from: Some(Some(Timestamp::from_millis(5))),
+        order: Some(Order::Draw),
+        draw_at: Some(Timestamp::from_millis(7)),
     };
     let set = Settings {
         max_active: 1,
@@ -117,6 +121,8 @@ fn a_setting_that_a_change_does_not_name_stays() {
         claim_seconds: 4,
         paused: true,
         sale: Sale::default(),
+        early_from: Some(Timestamp::from_millis(5)),
+        draw_at: Some(Timestamp::from_millis(7)),
     };
     assert_eq!(all.apply(Settings::default()), set);
     assert_eq!(Patch::default().apply(set), set);
@@ -129,7 +135,8 @@ fn there_must_be_a_room_to_change() {
 
 #[test]
 fn a_new_room_admits_by_the_defaults_of_the_contract() {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale } = Settings::default();
-    assert_eq!(sale, Sale::default(), "a sale is open without bounds");
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale, early_from, draw_at } =
+        Settings::default();
+    assert_eq!((sale, early_from, draw_at), (Sale::default(), None, None), "a sale is open without bounds");
     assert_eq!((max_active, admit_per_second, active_seconds, claim_seconds, paused), (200, 50, 600, 60, false));
 }

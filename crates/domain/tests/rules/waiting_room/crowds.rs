@@ -21,7 +21,7 @@ impl Crowd {
         let concert = *stage.world.tables.concerts.keys().next().expect("a concert");
         let mut crowd = Self { world: stage.world, concert, tokens: Vec::new() };
         let user = |number: usize| UserId::parse(&format!("user-{number}")).expect("a user id");
-        let enter = |number| waiting_room::Enter { concert, user: user(number) };
+        let enter = |number| waiting_room::Enter { concert, user: user(number), pass: None, ended: None };
         let batch: Vec<AnyCommand> = (0..people).map(|number| AnyCommand::from(enter(number))).collect();
         for answer in crowd.world.run(&batch) {
             let Ok(Done::Enter(Entered { token, is_new: true })) = answer else { unreachable!("{answer:?}") };
@@ -42,7 +42,11 @@ impl Crowd {
     }
 
     fn set(&mut self, patch: Patch) {
-        self.command(waiting_room::Configure { concert: self.concert, patch });
+        self.command(waiting_room::Configure {
+            concert: self.concert,
+            patch,
+            draw: waiting_room::DrawPatch::default(),
+        });
     }
 
     fn leave(&mut self, places: std::ops::RangeInclusive<usize>) {

@@ -31,7 +31,8 @@ fn second_for(room: &RedisRoom, token: &Token, user: &str) -> Token {
 fn hold(room: &mut RedisRoom, token: &Token, seat: i64) -> Answer {
     let performance = *room.world.tables.performances.keys().next().expect("a performance");
     let seats: Arc<[i64]> = [seat].into();
-    room.world.one(Hold { token: token.clone(), target: Target::Performance(performance), dates: None, seats }.into())
+    let target = Target::Performance(performance);
+    room.world.one(Hold { token: token.clone(), target, dates: None, seats, code: None }.into())
 }
 
 fn show(room: &mut RedisRoom, tokens: &[&Token]) {

@@ -29,8 +29,8 @@ pub(crate) struct AnswerCaches {
     pub(crate) concerts: AnswerCache<String, u64>,
     /// Dates by concert, each as of the revisions of its performances, their free seats and whether they are closed or cancelled.
     pub(crate) dates: AnswerCache<ConcertId, Vec<DateStamp>>,
-    /// Seats of dates with several performances, each as of views of their seats.
-    pub(crate) seats: AnswerCache<(ConcertId, Date, Which), Vec<u64>>,
+    /// Seats of dates with several performances, or of one section, each as of views of their seats.
+    pub(crate) seats: AnswerCache<(ConcertId, Date, Which, Option<String>), Vec<u64>>,
 }
 
 /// An answer that is ready to be sent.

@@ -9,11 +9,13 @@ use bytes::Bytes;
 use jiff::civil::Date;
 use onsale_app::catalogue::Showing;
 use onsale_app::seat_map::{Chunk, SeatStatus, ViewCache, Which};
+use onsale_domain::concert::LaidSection;
 use serde::Serialize;
 
 use super::Written;
 use crate::http::reply::{append_json, to_json};
 use crate::http::routes::concert::{SeatShown, SeatsOfDate, SeatsOfPerformance, ShownStatus};
+use crate::http::routes::section::LaidSectionShown;
 use crate::http::values::{Day, Id, Instant};
 
 type SeatView = onsale_app::seat_map::SeatView<SeatTexts>;
@@ -23,6 +25,7 @@ type SeatView = onsale_app::seat_map::SeatView<SeatTexts>;
 pub(crate) struct SeatTexts {
     all: OnceLock<Written>,
     available: OnceLock<Written>,
+    sections: OnceLock<Written>,
 }
 
 impl SeatTexts {
@@ -36,7 +39,11 @@ impl SeatTexts {
 
 impl ViewCache for SeatTexts {
     fn cost_nanos(&self) -> u64 {
-        [&self.all, &self.available].into_iter().filter_map(OnceLock::get).map(Written::cost_nanos).sum()
+        [&self.all, &self.available, &self.sections]
+            .into_iter()
+            .filter_map(OnceLock::get)
+            .map(Written::cost_nanos)
+            .sum()
     }
 }
 
@@ -45,7 +52,7 @@ impl ViewCache for SeatTexts {
 pub(crate) fn seats_of(view: &SeatView, which: Which) -> &Written {
     let write = || {
         let mut text = open_date(view.showing.date);
-        write_performance(&mut text, view, which);
+        write_performance(&mut text, view, which, None);
         close(&mut text);
         text.into()
     };
@@ -53,14 +60,14 @@ pub(crate) fn seats_of(view: &SeatView, which: Which) -> &Written {
     view.cache.get(which).get_or_init(|| Written::new(write))
 }
 
-/// The seats of all performances of a date.
-pub(crate) fn seats_of_date(date: Date, views: &[Arc<SeatView>], which: Which) -> Bytes {
+/// The seats of all performances of a date, or those of one section.
+pub(crate) fn seats_of_date(date: Date, views: &[Arc<SeatView>], which: Which, section: Option<&str>) -> Bytes {
     let mut text = open_date(date);
     for (index, view) in views.iter().enumerate() {
         if index > 0 {
             text.push(b',');
         }
-        write_performance(&mut text, view, which);
+        write_performance(&mut text, view, which, section);
     }
     close(&mut text);
     text.into()
@@ -84,7 +91,7 @@ fn close(text: &mut Vec<u8>) {
 
 const CLOSING: &[u8] = b"]}";
 
-fn write_performance(text: &mut Vec<u8>, view: &SeatView, which: Which) {
+fn write_performance(text: &mut Vec<u8>, view: &SeatView, which: Which, section: Option<&str>) {
     // Of the view: the catalogue may know another revision of the performance than the map.
     let showing = &*view.showing;
     text.extend(open(&SeatsOfPerformance {
@@ -98,7 +105,14 @@ fn write_performance(text: &mut Vec<u8>, view: &SeatView, which: Which) {
     let has_none = view.is_cancelled && which == Which::Available;
     let chunks = if has_none { &[][..] } else { &view.chunks };
     for chunk in chunks {
-        let seats = chunk.text(which, |chunk| write_seats(showing, chunk, which));
+        let of_section;
+        let seats = match section {
+            None => chunk.text(which, |chunk| write_seats(showing, chunk, which, None)),
+            Some(_) => {
+                of_section = write_seats(showing, chunk, which, section);
+                &of_section
+            }
+        };
         if seats.is_empty() {
             continue;
         }
@@ -111,9 +125,43 @@ fn write_performance(text: &mut Vec<u8>, view: &SeatView, which: Which) {
     close(text);
 }
 
-fn write_seats(showing: &Showing, chunk: &Chunk, which: Which) -> Bytes {
+/// The sections of a performance, each with its free seats.
+pub(crate) fn sections_of(view: &SeatView) -> &Written {
+    view.cache.sections.get_or_init(|| Written::new(|| write_sections(view)))
+}
+
+fn write_sections(view: &SeatView) -> Bytes {
+    let Some(layout) = view.showing.layout.as_deref() else { return to_json::<[(); 0]>(&[]).into() };
+    let mut free = vec![0_u32; layout.sections().len()];
+    let is_on_sale = !view.is_closed && !view.is_cancelled;
+    for (seat, _) in view.chunks.iter().filter(|_| is_on_sale).flat_map(|chunk| chunk.seats(Which::Available)) {
+        if let Some(count) = layout.section_of(seat).and_then(|section| free.get_mut(section)) {
+            *count += 1;
+        }
+    }
+    let shown = layout.sections().iter().zip(free).map(|(section, free)| show_section(view, section, free));
+    to_json(&shown.collect::<Vec<_>>()).into()
+}
+
+fn show_section<'a>(view: &SeatView, section: &'a LaidSection, free: u32) -> LaidSectionShown<'a> {
+    let range = section.first_seat().and_then(|seat| view.showing.seating.section_of(seat));
+    LaidSectionShown {
+        section: &section.name,
+        grade: &section.grade,
+        price: range.map_or(0, |range| range.price),
+        accessible: section.accessible,
+        capacity: section.seats(),
+        free,
+    }
+}
+
+fn write_seats(showing: &Showing, chunk: &Chunk, which: Which, only: Option<&str>) -> Bytes {
     let mut text = Vec::new();
     for (seat, status) in chunk.seats(which) {
+        let place = showing.layout.as_ref().and_then(|layout| layout.place_of(seat));
+        if only.is_some() && only != place.map(|(section, _)| &*section.name) {
+            continue;
+        }
         let Some(section) = showing.seating.section_of(seat) else { continue };
         let status = match status {
             SeatStatus::Available => ShownStatus::Available,
@@ -124,7 +172,9 @@ fn write_seats(showing: &Showing, chunk: &Chunk, which: Which) -> Bytes {
         if !text.is_empty() {
             text.push(b',');
         }
-        append_json(&mut text, &SeatShown { seat, grade: &section.grade, price: section.price, status });
+        let (grade, price) = (&*section.grade, section.price);
+        let (section, row) = (place.map(|(section, _)| &*section.name), place.map(|(_, row)| &*row.name));
+        append_json(&mut text, &SeatShown { seat, section, row, grade, price, status });
     }
     text.into()
 }

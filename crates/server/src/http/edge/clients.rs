@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, Method, Request};
 
 use super::client_address::{ClientAddress, ClientAddresses};
+use super::last_ten::LastTen;
 use super::limit::Limiter;
-use super::sign_ins::SignIns;
+use super::wrong_codes::Guesser;
 use crate::auth::{Bearers, Checked, Refused, Staff};
 use crate::http::input::callers::bearer;
 use crate::http::input::session::SESSION_PATH;
@@ -24,23 +25,29 @@ pub(crate) enum Limit {
     AddressBearers,
     /// Sign-ins of an address to the back office.
     AddressSignIns,
+    /// Presale codes of an address that were wrong.
+    AddressCodes,
     /// Requests of a user with a valid bearer.
     UserRate,
     /// Entries to waiting rooms by a user with a valid bearer.
     UserEntries,
+    /// Presale codes of a user that were wrong.
+    UserCodes,
     /// Idempotency keys of a user, or of a key of staff.
     UserKeys,
 }
 
 impl Limit {
     /// All limits, in the order of the metric's labels.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::AddressRate,
         Self::AddressEntries,
         Self::AddressBearers,
         Self::AddressSignIns,
+        Self::AddressCodes,
         Self::UserRate,
         Self::UserEntries,
+        Self::UserCodes,
         Self::UserKeys,
     ];
 
@@ -51,8 +58,10 @@ impl Limit {
             Self::AddressEntries => "address-entries",
             Self::AddressBearers => "address-bearers",
             Self::AddressSignIns => "address-sign-ins",
+            Self::AddressCodes => "address-codes",
             Self::UserRate => "user-rate",
             Self::UserEntries => "user-entries",
+            Self::UserCodes => "user-codes",
             Self::UserKeys => "user-keys",
         }
     }
@@ -64,8 +73,10 @@ impl Limit {
             Self::AddressEntries => "This address asks for too many places in line",
             Self::AddressBearers => "This address sends too many bearers that are not valid",
             Self::AddressSignIns => "This address has signed in ten times within a minute",
+            Self::AddressCodes => "This address has sent ten wrong codes within a minute",
             Self::UserRate => "This user sends too many requests",
             Self::UserEntries => "This user asks for a place in line too often",
+            Self::UserCodes => "This user has sent ten wrong codes within a minute",
             Self::UserKeys => "the caller has used as many idempotency keys as one user may within 24 hours",
         }
     }
@@ -103,7 +114,10 @@ impl<'a> Asked<'a> {
 }
 
 /// The beginnings of the paths of calls of staff.
-const STAFF_PATHS: [&str; 2] = ["/admin/", "/desk/"];
+const STAFF_PATHS: [&str; 3] = ["/admin/", "/desk/", "/check-ins"];
+
+/// The paths of calls that may have a presale code.
+const CODE_PATHS: [&str; 2] = ["/queue/tokens", "/reservations"];
 
 /// Checks bearers and keys of staff.
 #[derive(Clone, Copy)]
@@ -125,7 +139,7 @@ pub(crate) struct ClientLimits {
     bad_bearers: Limiter,
     /// Limits requests by user.
     users: Limiter,
-    sign_ins: SignIns,
+    sign_ins: LastTen<IpAddr>,
     charged_by: ChargedBy,
 }
 
@@ -143,7 +157,7 @@ impl ClientLimits {
             entries: Limiter::new(limits.entries_by_address),
             bad_bearers: Limiter::new(limits.bad_bearers),
             users: limiter_if(asks_for_bearers, limits.by_user),
-            sign_ins: SignIns::default(),
+            sign_ins: LastTen::default(),
             charged_by: settings.charged_by,
         }
     }
@@ -153,6 +167,17 @@ impl ClientLimits {
         let is_charge = || method == Method::PATCH && path.starts_with("/point/") && path.ends_with("/charge");
         STAFF_PATHS.iter().any(|staffs| path.starts_with(staffs))
             || (self.charged_by == ChargedBy::Staff && is_charge())
+    }
+
+    /// For whom the wrong presale codes of a request count, if it may have a code.
+    pub(super) fn guesser(&self, asked: Asked<'_>, peer: IpAddr) -> Option<Guesser> {
+        let Asked { method, path, headers, .. } = asked;
+        if method != Method::POST || !CODE_PATHS.contains(&path) {
+            return None;
+        }
+        let client = self.addresses.find(peer, headers);
+        let is_limited = !client.is_local() || self.requests.limits_loopback();
+        Some(Guesser(is_limited.then(|| client.network())))
     }
 
     /// Counts a request. Returns the result of the check of its bearer, if it was checked.
@@ -172,7 +197,7 @@ impl ClientLimits {
             return Ok(None);
         }
         if signs_in {
-            self.sign_ins.check(client.network()).map_err(Limit::AddressSignIns.refuses())?;
+            self.sign_ins.check(&client.network()).map_err(Limit::AddressSignIns.refuses())?;
         }
         // The bearer of an admin call is a key of staff and names no user.
         let checked = if self.is_staffs(method, path) {

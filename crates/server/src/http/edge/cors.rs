@@ -12,7 +12,7 @@ use axum::response::Response;
 use super::guard::is_allowed;
 use crate::settings::{CorsOrigins, WebSettings};
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 
 /// Headers that a page may send.
 const SENT: HeaderValue = HeaderValue::from_static(

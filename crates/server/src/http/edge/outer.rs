@@ -70,6 +70,9 @@ impl Outer {
         if let Some(checked) = checked.inspect_err(|too_often| self.app.metrics.count_limited(too_often.limit))? {
             request.extensions_mut().insert(checked);
         }
+        if let Some(guesser) = self.clients.guesser(Asked::of(request), client.peer.ip()) {
+            request.extensions_mut().insert(guesser);
+        }
         Ok(())
     }
 

@@ -24,8 +24,8 @@ use crate::http::values::Scalar;
 
 pub(crate) use onsale_macros::Body;
 
-/// The largest body, in bytes. A larger one is refused with `body-too-large`.
-const BODY_MAX: usize = 64 * 1024;
+/// The largest body, in bytes, unless a call takes larger ones. A larger one is refused with `body-too-large`.
+pub(crate) const BODY_MAX: usize = 64 * 1024;
 
 /// How long a body may take to arrive: less than a request may wait in all, so that the client gets `request-timeout`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(9);
@@ -35,6 +35,9 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// A JSON object that a client sends. The struct that is read is the one that the OpenAPI document shows; derive it with
 /// `#[derive(Body)]`.
 pub(crate) trait Body: Sized {
+    /// Whether the body is a list. It is then read as the member of an empty name.
+    const IS_LIST: bool = false;
+
     /// Takes each member and notes what is wrong. Returns `None` if a required one is missing or wrong.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }
@@ -62,8 +65,9 @@ impl<T: Scalar> Member for T {
 /// A request that may change something: its body `B`, read whole, and its idempotency key. `()` stands for no body,
 /// and `Option` for one that may be left out.
 ///
-/// An error in it is returned when the handler reads it, because a refusal for another reason may come first.
-pub(crate) struct Payload<B = ()> {
+/// The body has at most `MAX` bytes. An error in it is returned when the handler reads it, because a refusal for another reason may
+/// come first.
+pub(crate) struct Payload<B = (), const MAX: usize = BODY_MAX> {
     received: Result<Received, Problem>,
     body: PhantomData<fn() -> B>,
 }
@@ -76,16 +80,16 @@ struct Received {
     key: Option<(Arc<str>, Fingerprint)>,
 }
 
-impl<B> FromRequest<App> for Payload<B> {
+impl<B, const MAX: usize> FromRequest<App> for Payload<B, MAX> {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, Infallible> {
         let (parts, body) = request.into_parts();
-        Ok(Self { received: receive(&parts, body).await, body: PhantomData })
+        Ok(Self { received: receive(&parts, body, MAX).await, body: PhantomData })
     }
 }
 
-impl<B: Body + JsonSchema + Sample> Input for Payload<B> {
+impl<B: Body + JsonSchema + Sample, const MAX: usize> Input for Payload<B, MAX> {
     fn describe(operation: &mut Operation) {
         operation.body::<B>();
     }
@@ -102,8 +106,8 @@ impl Input for Payload<()> {
     fn describe(_: &mut Operation) {}
 }
 
-async fn receive(parts: &Parts, body: HttpBody) -> Result<Received, Problem> {
-    let bytes = read(body).await?;
+async fn receive(parts: &Parts, body: HttpBody, most: usize) -> Result<Received, Problem> {
+    let bytes = read(body, most).await?;
     let key = idempotency_key(&parts.headers)?;
     // No request that changes something takes a parameter in its query.
     RawQuery::read(&parts.uri)?.finish(Some(()))?;
@@ -112,7 +116,7 @@ async fn receive(parts: &Parts, body: HttpBody) -> Result<Received, Problem> {
     Ok(Received { bytes, is_json, is_plain, key })
 }
 
-impl<B: Body> Payload<B> {
+impl<B: Body, const MAX: usize> Payload<B, MAX> {
     /// The body.
     ///
     /// # Errors
@@ -142,7 +146,7 @@ impl Received {
         if !self.is_json {
             return Err(Problem::new(Code::UnsupportedMediaType));
         }
-        let mut fields = Fields::read(&self.bytes)?;
+        let mut fields = if B::IS_LIST { Fields::read_list(&self.bytes)? } else { Fields::read(&self.bytes)? };
         let body = B::read(&mut fields);
         fields.finish(body)
     }
@@ -159,7 +163,7 @@ impl Payload<()> {
     }
 }
 
-impl<B> Payload<B> {
+impl<B, const MAX: usize> Payload<B, MAX> {
     /// The idempotency key, if there is one. It belongs to the acting user.
     pub(crate) fn key(&self, user: &UserId) -> Option<Keyed> {
         self.key_of(|| Owner::User(user.clone()))
@@ -172,25 +176,28 @@ impl<B> Payload<B> {
     }
 }
 
-async fn read(body: HttpBody) -> Result<Bytes, Problem> {
+async fn read(body: HttpBody, most: usize) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let reading = tokio::time::timeout(BODY_TIMEOUT, collect(body));
+    let reading = tokio::time::timeout(BODY_TIMEOUT, collect(body, most));
     reading.await.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
 }
 
 /// The whole body. The edge discards the rest of one that is too large.
-async fn collect(mut body: HttpBody) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::BodyTooLarge);
-    if body.size_hint().lower() > BODY_MAX as u64 {
+async fn collect(mut body: HttpBody, most: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let problem = Problem::new(Code::BodyTooLarge);
+        if most == BODY_MAX { problem } else { problem.detail(format!("The body is larger than {} KiB", most / 1024)) }
+    };
+    if body.size_hint().lower() > most as u64 {
         return Err(too_large());
     }
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::new(Code::MalformedRequest).detail("the body broke off"))?;
         let Some(data) = frame.data_ref() else { continue };
-        if read.len() + data.len() > BODY_MAX {
+        if read.len() + data.len() > most {
             return Err(too_large());
         }
         read.extend_from_slice(data);

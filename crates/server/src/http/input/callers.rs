@@ -158,6 +158,8 @@ impl QueueToken {
         let token = app.tokens.decode(text).ok_or_else(invalid)?;
         caller.acting_for(token.user.clone())?;
         let room = app.rooms.find(token.concert).await?.ok_or_else(invalid)?;
+        // From here on the number of an entry is the place that it was drawn as.
+        let token = room.resolved(token);
         Ok(Self { token, text: text.to_owned(), room })
     }
 }
@@ -241,7 +243,13 @@ impl FromRequestParts<App> for ActiveTurn {
 /// Whether a turn runs; one that waits is refused with its position.
 async fn is_active(room: &Arc<LiveRoom>, token: &Token, purpose: Purpose, app: &App) -> Result<bool, Problem> {
     let placement = app.rooms.placement(room, token, purpose).await?;
-    match placement.ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?.standing {
+    let placement = placement.ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
+    match placement.standing {
+        Standing::Early { position, poll_after_seconds, .. } => {
+            let seconds = u32::try_from(poll_after_seconds).unwrap_or(u32::MAX);
+            let problem = Problem::new(Code::QueueTokenWaiting).early_position(position).opens_at(placement.opens_at);
+            Err(problem.retry_after(seconds))
+        }
         Standing::Active { .. } => Ok(true),
         Standing::Expired => Ok(false),
         Standing::Waiting { position, poll_after_seconds, .. } => {

@@ -33,6 +33,18 @@ impl<'a> Fields<'a> {
         Self::open(value, String::new()).map_err(|wrong| Problem::invalid_field("body", wrong))
     }
 
+    /// Reads a body that is a list, as the member of an empty name: its elements are named by their indices.
+    ///
+    /// # Errors
+    /// If the bytes are no JSON, or no list, or have more members, elements or levels than a request may have.
+    pub(crate) fn read_list(body: &'a [u8]) -> Result<Self, Problem> {
+        let value: &RawValue = serde_json::from_slice(body)
+            .map_err(|error| Problem::new(Code::MalformedRequest).detail(format!("the body is no JSON: {error}")))?;
+        structure::check(value.get()).map_err(|beyond| Problem::invalid_field(&beyond.path, beyond.message))?;
+        list(value).map_err(|wrong| Problem::invalid_field("body", wrong))?;
+        Ok(Self { path: String::new(), members: vec![(String::new(), value)], errors: Errors::default() })
+    }
+
     fn open(value: &'a RawValue, path: String) -> Result<Self, Wrong> {
         let members = members_of(value).ok_or("must be an object")?;
         let mut fields = Self { path, members: Vec::with_capacity(members.len()), errors: Errors::default() };
@@ -82,12 +94,13 @@ impl<'a> Fields<'a> {
         let path = self.path_of(name);
         let mut found = Vec::with_capacity(values.len());
         for (index, value) in values.into_iter().enumerate() {
-            match Fields::open(value, format!("{path}.{index}")) {
+            let own = if path.is_empty() { index.to_string() } else { format!("{path}.{index}") };
+            match Fields::open(value, own.clone()) {
                 Ok(mut inner) => {
                     found.push(read(&mut inner));
                     self.errors.append(inner.errors());
                 }
-                Err(wrong) => self.errors.push(&format!("{path}.{index}"), wrong),
+                Err(wrong) => self.errors.push(&own, wrong),
             }
         }
         Some(found)

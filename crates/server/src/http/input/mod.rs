@@ -22,7 +22,7 @@ pub(crate) mod weights;
 pub(crate) use body::{Body, Member, Payload};
 pub(crate) use errors::Errors;
 pub(crate) use fields::Fields;
-pub(crate) use parameters::{Paged, Parameters, Query};
+pub(crate) use parameters::{Cursor, Paged, Parameters, Query};
 pub(crate) use path::{Path, PathArgs};
 pub(crate) use query::RawQuery;
 pub(crate) use structure::ELEMENTS_MAX;

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use onsale_app::store::Page;
-use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, RefundId, ReservationId, StaffKeyId};
+use onsale_domain::ids::{CheckInId, ConcertId, LectureId, LogId, PaymentId, RefundId, ReservationId, StaffKeyId};
 use onsale_domain::time::Timestamp;
 use serde_json::json;
 
@@ -113,7 +113,7 @@ macro_rules! cursors {
     )+};
 }
 
-cursors!(ConcertId, LogId, PaymentId, RefundId, ReservationId, StaffKeyId);
+cursors!(CheckInId, ConcertId, LogId, PaymentId, RefundId, ReservationId, StaffKeyId);
 
 /// The version of a row.
 impl Cursor for u64 {

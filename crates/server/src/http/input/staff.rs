@@ -58,6 +58,8 @@ rights! {
     ReadSale,
     /// Reads lists of attendees.
     ReadAttendees,
+    /// Checks attendees in at the door.
+    CheckIn,
     /// Reads the data of any user.
     ReadUsers,
     /// Gives points back for seats that were paid.

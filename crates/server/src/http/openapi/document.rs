@@ -233,7 +233,15 @@ fn example(code: Code) -> Problem {
         Code::SeatTaken => Problem::from(&Refusal::SeatTaken { seats: vec![7], retry_after_seconds: Some(240) }),
         Code::SaleNotOpen => {
             let opens_at = Timestamp::from_millis(1_763_614_800_000);
-            Problem::from(&Refusal::SaleNotOpen { opens_at, opens_in_seconds: 1 })
+            // Early entry begins half an hour before the opening; the request came 20 minutes before that.
+            let (early_from, as_of) = (Some(opens_at.plus_millis(-1_800_000)), opens_at.plus_millis(-3_000_000));
+            Problem::from(&Refusal::SaleNotOpen {
+                opens_at,
+                early_from,
+                as_of,
+                opens_in_seconds: 1_200,
+                is_drawn: false,
+            })
         }
         Code::QueueTokenWaiting => Problem::new(code).position(3).retry_after(1),
         code => Problem::new(code),

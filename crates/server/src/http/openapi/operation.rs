@@ -49,6 +49,7 @@ tags! {
     Concerts = "Concerts", "Concerts, their dates, and the seats of a date.";
     Reservations = "Reservations", "Seats held for a short time.";
     Payments = "Payments", "Held seats paid from the points.";
+    Tickets = "Tickets", "A ticket for each paid seat, and what happens to it at the door.";
     Administration = "Administration",
         "Making lectures and concerts, and steering waiting rooms. Needs a key of staff.";
     Staff = "Staff", "Keys of staff with roles, sessions of the back office, and the log of what their owners changed.";

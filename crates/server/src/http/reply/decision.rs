@@ -10,7 +10,7 @@ use onsale_domain::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::success::{Begun, Created, NoContent, OkJson, to_json};
+use super::success::{Begun, Created, CreatedOrAwaited, NoContent, OkJson, to_json};
 use crate::http::openapi::{Operation, Output};
 
 const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
@@ -40,6 +40,22 @@ impl<T: Serialize> Success for Created<T> {
 
     fn body(&self) -> Vec<u8> {
         to_json(&self.0)
+    }
+}
+
+impl<C: Serialize, A: Serialize> Success for CreatedOrAwaited<C, A> {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Created(_) => StatusCode::CREATED,
+            Self::Awaited(_) => StatusCode::ACCEPTED,
+        }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        match self {
+            Self::Created(made) => to_json(made),
+            Self::Awaited(awaited) => to_json(awaited),
+        }
     }
 }
 
@@ -103,8 +119,9 @@ impl<R> Decided<R> {
 
 impl<R> IntoResponse for Decided<R> {
     fn into_response(self) -> Response {
-        // Only an answer of before has to be read for its code.
-        let code = if self.is_replayed { code_of(&self.answer) } else { self.code };
+        // The code of a refusal is known, but that of an answer of before, or of a scan that was refused, has to be read.
+        let code = if self.is_replayed { None } else { self.code };
+        let code = code.or_else(|| code_of(&self.answer));
         let mut response = self.answer.into_response();
         if let Some(code) = code {
             response.extensions_mut().insert(code);

@@ -6,4 +6,6 @@ pub(crate) mod problem;
 mod success;
 
 pub(crate) use decision::{Decided, Success, encode};
-pub(crate) use success::{Begun, Cached, Created, Listed, NoContent, OkJson, Streamed, append_json, to_json};
+pub(crate) use success::{
+    Begun, Cached, Created, CreatedOrAwaited, Listed, NoContent, OkJson, Streamed, append_json, to_json,
+};

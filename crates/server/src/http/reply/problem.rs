@@ -1,6 +1,7 @@
 //! Refusals and failures as clients see them: RFC 9457 problem details.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -8,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use onsale_app::desk::Failure;
 use onsale_app::store::StoreError;
 use onsale_domain::Refusal;
+use onsale_domain::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -39,6 +41,11 @@ pub(crate) struct Problem {
     seats: Box<[i64]>,
     position: Option<u64>,
     opens_at: Option<Instant>,
+    early_from: Option<Instant>,
+    as_of: Option<Instant>,
+    codes_until: Option<Instant>,
+    /// With `already-checked-in`: the time and the device of the scan that counts.
+    checked_in: Option<(Instant, Arc<str>)>,
     pub(crate) retry_after_seconds: Option<u32>,
     /// With a 401: what is wrong with the bearer of the request.
     bearer_error: Option<&'static str>,
@@ -70,14 +77,35 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
     #[schemars(length(max = 20))]
     seats: &'a [i64],
-    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted.
+    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted. With `already-waitlisted`: the position in
+    /// the waiting list; 1 gets the next place.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     position: Option<u64>,
-    /// With `sale-not-open`: when the sale opens.
+    /// With `sale-not-open`, and with `queue-token-waiting` before the opening: when the sale opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
     opens_at: Option<Instant>,
+    /// With `sale-not-open`: from when on users may enter before the opening, if they may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    early_from: Option<Instant>,
+    /// With `sale-not-open`: the instant of the decision, by the clock of the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    as_of: Option<Instant>,
+    /// With `code-required`: when the presale ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    codes_until: Option<Instant>,
+    /// With `already-checked-in`: the time of the scan that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    checked_in_at: Option<Instant>,
+    /// With `already-checked-in`: the device of that scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    device: Option<&'a str>,
 }
 
 impl Problem {
@@ -96,6 +124,10 @@ impl Problem {
             seats: Box::default(),
             position: None,
             opens_at: None,
+            early_from: None,
+            as_of: None,
+            codes_until: None,
+            checked_in: None,
             retry_after_seconds,
             bearer_error: None,
             is_outdated: false,
@@ -124,8 +156,24 @@ impl Problem {
         self.detail(error)
     }
 
+    pub(crate) fn opens_at(mut self, opens_at: Option<Timestamp>) -> Self {
+        self.opens_at = opens_at.map(Instant);
+        self
+    }
+
+    pub(crate) fn early_position(mut self, position: Option<u64>) -> Self {
+        self.position = position;
+        self
+    }
+
     pub(crate) fn position(mut self, position: u64) -> Self {
         self.position = Some(position);
+        self
+    }
+
+    /// Names the scan that counts.
+    pub(crate) fn checked_in(mut self, at: Timestamp, device: Arc<str>) -> Self {
+        self.checked_in = Some((Instant(at), device));
         self
     }
 
@@ -153,6 +201,11 @@ impl Problem {
             seats: &self.seats,
             position: self.position,
             opens_at: self.opens_at,
+            early_from: self.early_from,
+            as_of: self.as_of,
+            codes_until: self.codes_until,
+            checked_in_at: self.checked_in.as_ref().map(|(at, _)| *at),
+            device: self.checked_in.as_ref().map(|(_, device)| &**device),
         }
     }
 
@@ -222,6 +275,9 @@ impl From<&Refusal> for Code {
             Refusal::SeatTaken { .. } => Self::SeatTaken,
             Refusal::SeatExists { .. } => Self::SeatExists,
             Refusal::SectionLimit => Self::SectionLimit,
+            Refusal::SectionUnknown => Self::SectionUnknown,
+            Refusal::SeatsNotAvailable { .. } => Self::SeatsNotAvailable,
+            Refusal::Misplaced { .. } => Self::InvalidRequest,
             Refusal::GradeUnknown { .. } => Self::InvalidRequest,
             // The handler reads the request again. After several moves within one request, the client may.
             Refusal::DateMoved => Self::Unavailable,
@@ -229,23 +285,42 @@ impl From<&Refusal> for Code {
             Refusal::InsufficientBalance => Self::InsufficientBalance,
             Refusal::LectureNotFound => Self::LectureNotFound,
             Refusal::AlreadyApplied => Self::AlreadyApplied,
+            Refusal::AlreadyWaitlisted { .. } => Self::AlreadyWaitlisted,
             Refusal::LectureClosed => Self::LectureClosed,
             Refusal::LectureNotOpen { .. } => Self::LectureNotOpen,
             Refusal::CapacityBelowEnrolled => Self::CapacityBelowEnrolled,
             Refusal::LectureFull => Self::LectureFull,
+            Refusal::WaitlistFull => Self::WaitlistFull,
             Refusal::ApplicationNotFound => Self::ApplicationNotFound,
             Refusal::ConcertNotFound => Self::ConcertNotFound,
             Refusal::PerformanceNotFound => Self::PerformanceNotFound,
             Refusal::PerformanceAmbiguous => Self::PerformanceAmbiguous,
             Refusal::SaleClosed => Self::SaleClosed,
             Refusal::SaleNotOpen { .. } => Self::SaleNotOpen,
-            Refusal::SaleHours { .. } => Self::InvalidRequest,
+            Refusal::SaleHours { .. } | Refusal::EarlyHours { .. } => Self::InvalidRequest,
+            Refusal::RoomInUse => Self::RoomInUse,
+            Refusal::DrawNotClosed => Self::DrawNotClosed,
+            Refusal::BeaconUnnamed => Self::BeaconUnnamed,
+            Refusal::BeaconSet => Self::BeaconSet,
+            // The handler has read the token before the draw. The client sends the request again.
+            Refusal::Drawn => Self::Unavailable,
+            Refusal::SaleOpened => Self::SaleOpened,
+            Refusal::CodeRequired { .. } => Self::CodeRequired,
+            Refusal::CodeInvalid => Self::CodeInvalid,
+            Refusal::CodeUsedUp => Self::CodeUsedUp,
+            Refusal::CodeExists { .. } => Self::CodeExists,
+            Refusal::CodeNotFound => Self::CodeNotFound,
             Refusal::PerformanceCancelled => Self::PerformanceCancelled,
             Refusal::PerformanceClosed => Self::PerformanceClosed,
             Refusal::SeatLimit => Self::SeatLimit,
             Refusal::ReservationNotFound => Self::ReservationNotFound,
             Refusal::AlreadyPaid => Self::AlreadyPaid,
             Refusal::HoldExpired => Self::HoldExpired,
+            Refusal::TicketNotFound => Self::TicketNotFound,
+            Refusal::TicketVoid => Self::TicketVoid,
+            Refusal::AlreadyCheckedIn { .. } => Self::AlreadyCheckedIn,
+            Refusal::ReissueLimit => Self::ReissueLimit,
+            Refusal::CheckInNotFound => Self::CheckInNotFound,
             Refusal::TokenExpired => Self::QueueTokenExpired,
             Refusal::StaffKeyEnded => Self::AdminKeyInvalid,
             Refusal::KeyNameTaken => Self::KeyNameTaken,
@@ -261,17 +336,39 @@ impl From<&Refusal> for Problem {
         let problem = Self::new(Code::from(refusal));
         match refusal {
             Refusal::AmountOutOfRange => problem.amount("must be 1 to 10,000,000"),
-            Refusal::SaleNotOpen { opens_at, opens_in_seconds } => {
-                let problem = problem.retry_after(spread(*opens_in_seconds));
-                Self { opens_at: Some(Instant(*opens_at)), ..problem }
+            Refusal::SaleNotOpen { opens_at, early_from, as_of, opens_in_seconds, is_drawn } => {
+                // Spread only if the order of arrival does not count: otherwise a client that obeys must not stand behind one that
+                // tries again and again.
+                let spread = if *is_drawn { rand::random_range(0..=SPREAD_SECONDS_MAX) } else { 0 };
+                let problem = problem.retry_after(opens_in_seconds.saturating_add(spread).min(OPENING_SECONDS_MAX));
+                let (early_from, as_of) = (early_from.map(Instant), Some(Instant(*as_of)));
+                Self { early_from, as_of, ..problem.opens_at(Some(*opens_at)) }
+            }
+            Refusal::EarlyHours { field } => Self::invalid_field(
+                field,
+                "contradicts another field: earlyFrom < drawAt ≤ opensAt, and drawAt + 10 s ≤ beaconAt ≤ opensAt",
+            ),
+            Refusal::SaleHours { field: "codesUntil" } => {
+                Self::invalid_field("codesUntil", "the presale must end after the sale opens")
             }
             Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
+            Refusal::AlreadyWaitlisted { position } => problem.position(u64::from(*position)),
+            Refusal::CodeRequired { codes_until, ends_in_seconds } => {
+                let problem = problem.retry_after((*ends_in_seconds).min(OPENING_SECONDS_MAX));
+                Self { codes_until: Some(Instant(*codes_until)), ..problem }
+            }
+            Refusal::CodeExists { index } => problem.detail(format!("the code of element {index} is there already")),
             Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
             Refusal::SeatUnknown { seats } => Self { seats: seats.as_slice().into(), ..problem },
             Refusal::SeatExists { seats } => Self { seats: seats.iter().copied().map(i64::from).collect(), ..problem },
+            Refusal::AlreadyCheckedIn { at, device } => problem.checked_in(*at, device.clone()),
             Refusal::DateMoved => Self { is_outdated: true, ..problem },
             Refusal::GradeUnknown { index } => {
                 Self::invalid_field(&format!("prices.{index}.grade"), "is no grade of this performance")
+            }
+            Refusal::Misplaced { index, field, why } => Self::invalid_field(&format!("seats.{index}.{field}"), *why),
+            Refusal::SeatsNotAvailable { retry_after_seconds } => {
+                Self { retry_after_seconds: *retry_after_seconds, ..problem }
             }
             Refusal::SeatTaken { seats, retry_after_seconds } => {
                 let seats = seats.iter().copied().map(i64::from).collect();
@@ -282,16 +379,11 @@ impl From<&Refusal> for Problem {
     }
 }
 
-/// The longest `Retry-After` before a sale opens, in seconds.
+/// The longest `Retry-After` before a sale opens or a presale ends, in seconds.
 const OPENING_SECONDS_MAX: u32 = 3_600;
 
-/// When to try again before an opening, in seconds. Random, so that the visitors of one minute do not return in one second: up to
-/// a tenth later than the opening, or some time in the last half of the next hour if the opening is further away.
-fn spread(opens_in_seconds: u32) -> u32 {
-    let latest = opens_in_seconds.saturating_add(opens_in_seconds / 10 + 2).min(OPENING_SECONDS_MAX);
-    let earliest = opens_in_seconds.min(OPENING_SECONDS_MAX / 2);
-    rand::random_range(if latest < OPENING_SECONDS_MAX { opens_in_seconds } else { earliest }..=latest)
-}
+/// How much later visitors of a draw are led to return, at most, in seconds.
+const SPREAD_SECONDS_MAX: u32 = 5;
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {

@@ -22,6 +22,12 @@ pub(crate) struct OkJson<T>(pub(crate) T);
 /// 201 with what was made, in JSON.
 pub(crate) struct Created<T>(pub(crate) T);
 
+/// 201 with what was made, or 202 with what the user waits for, in JSON.
+pub(crate) enum CreatedOrAwaited<C, A> {
+    Created(C),
+    Awaited(A),
+}
+
 /// 202 with the state of what goes on in steps, or 200 if an earlier call began it.
 pub(crate) struct Begun<T> {
     pub(crate) state: T,
@@ -196,6 +202,14 @@ impl<T: JsonSchema + Sample> Output for Begun<T> {
         operation.answers::<T>(202);
         let known = Content::new::<T>("application/json", T::sample());
         operation.answers_as(200, "The state of what an earlier call began", vec![known]);
+    }
+}
+
+impl<C: JsonSchema + Sample, A: JsonSchema + Sample> Output for CreatedOrAwaited<C, A> {
+    fn describe(operation: &mut Operation) {
+        operation.answers::<C>(201);
+        let awaited = Content::new::<A>("application/json", A::sample());
+        operation.answers_as(202, "What the user waits for", vec![awaited]);
     }
 }
 

@@ -12,6 +12,7 @@ use onsale_app::waiting_room::LiveRoom;
 use onsale_domain::concert::{Concert, Performance};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Order, Settings};
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -26,7 +27,7 @@ use crate::http::openapi::{Input, Operation};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Cached, Listed, to_json};
 use crate::http::routes::notice::NoticeShown;
-use crate::http::values::{Day, Id, Instant, PathId, Switch};
+use crate::http::values::{Day, Exactly, Id, Instant, PathId, PlaceOrder, Switch};
 
 /// A cached list of concerts is read again after this many milliseconds, because a sale changes `soldOut`, and an
 /// administrator the notice and the hours, without changing the edition of the catalogue.
@@ -47,10 +48,18 @@ pub(crate) struct ConcertShown {
     sold_out: bool,
     /// A text for buyers; null if there is none.
     notice: Option<NoticeShown>,
-    /// No user enters, is admitted or holds seats before this instant; null for no bound.
+    /// No user is admitted or holds seats before this instant, and none enters but from `earlyFrom` on; null for no bound.
     opens_at: Option<Instant>,
-    /// The same from this instant on; null for no bound.
+    /// From this instant on users enter before `opensAt`; null if they may not.
+    early_from: Option<Instant>,
+    /// How the order of early places is decided.
+    order: PlaceOrder,
+    /// When the list of a draw closes; null if places follow the order of arrival.
+    draw_at: Option<Instant>,
+    /// From this instant on no user enters, is admitted or holds seats; null for no bound.
     closes_at: Option<Instant>,
+    /// Until this instant a presale code is needed to enter and to hold; null for no presale.
+    codes_until: Option<Instant>,
     /// The sale is closed. Lists for buyers show this also once `closesAt` is reached.
     closed: bool,
     /// How many seats of a performance one user may have.
@@ -68,7 +77,11 @@ impl ConcertShown {
             sold_out: false,
             notice: concert.notice.clone().map(NoticeShown),
             opens_at: concert.sale.opens_at.map(Instant),
+            early_from: None,
+            order: PlaceOrder(Order::Arrival),
+            draw_at: None,
             closes_at: concert.sale.closes_at.map(Instant),
+            codes_until: concert.sale.codes_until.map(Instant),
             closed: concert.sale.closed,
             max_seats_per_user: concert.seats_per_user,
         }
@@ -89,9 +102,11 @@ impl ConcertShown {
             notice: snapshot.announced.notice.clone().map(NoticeShown),
             opens_at: sale.opens_at.map(Instant),
             closes_at: sale.closes_at.map(Instant),
+            codes_until: sale.codes_until.map(Instant),
             closed: sale.is_closed(now),
             ..shown
         }
+        .with_entry(&snapshot.room.settings)
     }
 
     /// As staff read it: `closed` is what they have set.
@@ -99,8 +114,19 @@ impl ConcertShown {
         let now = app.reader.now();
         let Some(programme) = app.catalogue.programme(concert.id) else { return Self::new(concert) };
         let room = app.rooms.get(concert.id);
+        let settings = room.as_ref().map(|room| room.snapshot().room.settings);
         let sold_out = room.map_or_else(|| programme.is_over(now), |room| room.is_sold_out(now));
-        Self { sold_out, ..Self::of(&programme, concert) }
+        let shown = Self { sold_out, ..Self::of(&programme, concert) };
+        match settings {
+            Some(settings) => shown.with_entry(&settings),
+            None => shown,
+        }
+    }
+
+    /// The same, with how users enter before the opening.
+    pub(crate) fn with_entry(self, settings: &Settings) -> Self {
+        let (early_from, draw_at) = (settings.early_from.map(Instant), settings.draw_at.map(Instant));
+        Self { early_from, draw_at, order: PlaceOrder(settings.order()), ..self }
     }
 
     /// The concert, which may be newer than that of the programme, with the dates of the programme.
@@ -119,7 +145,8 @@ impl Sample for ConcertShown {
         json!({
             "concertId": sample::CONCERT, "title": "Night of the Locks", "venue": "Hall of Rows",
             "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false, "notice": null,
-            "opensAt": "2026-11-20T05:00:00.000Z", "closesAt": null, "closed": false, "maxSeatsPerUser": 4
+            "opensAt": "2026-11-20T05:00:00.000Z", "earlyFrom": "2026-11-20T04:30:00.000Z",
+            "order": "arrival", "drawAt": null, "closesAt": null, "codesUntil": null, "closed": false, "maxSeatsPerUser": 4
         })
     }
 }
@@ -201,6 +228,12 @@ impl Sample for PerformanceShown {
 /// The concert of the path, for a caller whose turn in it runs.
 pub(crate) struct AdmittedConcert(Arc<Programme>);
 
+impl AdmittedConcert {
+    pub(crate) fn id(&self) -> ConcertId {
+        self.0.concert.id
+    }
+}
+
 impl FromRequestParts<App> for AdmittedConcert {
     type Rejection = Problem;
 
@@ -274,6 +307,8 @@ pub(crate) struct SeatsQuery {
     date: Day,
     /// Only seats that are available
     available: Option<Switch>,
+    /// Only seats of the section with this name
+    section: Option<Exactly>,
 }
 
 /// The seats of a date.
@@ -300,6 +335,9 @@ pub(crate) struct SeatsOfPerformance<'a> {
 #[schemars(rename = "Seat")]
 pub(crate) struct SeatShown<'a> {
     pub(crate) seat: u32,
+    /// The section and the row; null if the performance has no layout.
+    pub(crate) section: Option<&'a str>,
+    pub(crate) row: Option<&'a str>,
     pub(crate) grade: &'a str,
     /// Points.
     pub(crate) price: i64,
@@ -324,8 +362,8 @@ impl Sample for SeatsOfDate<'_> {
             "performances": [{
                 "performanceId": sample::PERFORMANCE, "startsAt": "2026-12-19T10:00:00.000Z", "remaining": 49,
                 "seats": [
-                    {"seat": 1, "grade": "R", "price": 50000, "status": "AVAILABLE"},
-                    {"seat": 2, "grade": "R", "price": 50000, "status": "HELD"}
+                    {"seat": 1, "section": "A", "row": "1", "grade": "R", "price": 50000, "status": "AVAILABLE"},
+                    {"seat": 2, "section": "A", "row": "1", "grade": "R", "price": 50000, "status": "HELD"}
                 ]
             }]
         })
@@ -333,6 +371,8 @@ impl Sample for SeatsOfDate<'_> {
 }
 
 /// List the seats of a date
+///
+/// `section` lists only the seats of that section: none of a performance that has no section of this name.
 #[operation(tag = Concerts, returns = "The seats")]
 pub(crate) async fn list_concert_seats(
     State(app): State<App>,
@@ -340,10 +380,11 @@ pub(crate) async fn list_concert_seats(
     headers: HeaderMap,
     mut query: Query<SeatsQuery>,
 ) -> Result<Cached<SeatsOfDate<'static>>, Problem> {
-    let SeatsQuery { date: Day(date), available } = query.read()?;
+    let SeatsQuery { date: Day(date), available, section } = query.read()?;
+    let section = section.map(|Exactly(name)| name);
     let which = if available.is_some_and(|Switch(on)| on) { Which::Available } else { Which::All };
     let showings = programme.on(date);
-    if let [showing] = showings {
+    if let ([showing], None) = (showings, &section) {
         let view = app.read(app.seat_maps.view(showing)).await?;
         if view.showing.date == date {
             return Ok(Cached::of(&headers, seat_json::seats_of(&view, which), Kept::Privately, None));
@@ -352,10 +393,10 @@ pub(crate) async fn list_concert_seats(
     let mut views = app.read(app.seat_maps.views(&showings.iter().collect::<Vec<_>>())).await?;
     // A map may be of a later revision than the programme: its performance was moved to another date just now.
     views.retain(|view| view.showing.date == date);
-    let key = (programme.concert.id, date, which);
+    let key = (programme.concert.id, date, which, section);
     let serials = views.iter().map(|view| view.serial).collect();
     let ready = app.answers.seats.get(&key, serials, app.reader.now(), || {
-        let written = Written::new(|| seat_json::seats_of_date(date, &views, which));
+        let written = Written::new(|| seat_json::seats_of_date(date, &views, which, key.3.as_deref()));
         Ready { written, link: None, until: None }
     });
     Ok(Cached::ready(&headers, &ready, Kept::Privately))

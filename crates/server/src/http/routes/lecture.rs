@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use jiff::civil::Date;
 use onsale_app::store::{AppliedLecture, LectureFilter};
 use onsale_domain::ids::{LectureId, UserId};
-use onsale_domain::lecture::{self as rules, Apply, Cancel, Lecture};
+use onsale_domain::lecture::{self as rules, Apply, Cancel, Lecture, Outcome};
 use onsale_domain::time::Timestamp;
 use onsale_macros::operation;
 use schemars::JsonSchema;
@@ -18,7 +18,7 @@ use crate::http::input::callers::{Caller, PathUser};
 use crate::http::input::{Body, Paged, Parameters, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::Problem;
-use crate::http::reply::{Cached, Created, Decided, Listed, NoContent, OkJson};
+use crate::http::reply::{Cached, CreatedOrAwaited, Decided, Listed, NoContent, OkJson};
 use crate::http::values::{Day, Id, Instant, Switch};
 
 /// A lecture, as listed.
@@ -33,6 +33,8 @@ pub(crate) struct LectureShown {
     capacity: u32,
     enrolled: u32,
     remaining: u32,
+    /// Users who wait for a place. While there is one, free places are for them.
+    waitlisted: u32,
     /// Before this instant no user can apply; null for no such instant.
     opens_at: Option<Instant>,
     /// No user can apply until staff open it again.
@@ -51,6 +53,7 @@ impl LectureShown {
             capacity: lecture.capacity,
             enrolled: lecture.enrolled,
             remaining: lecture.remaining(),
+            waitlisted: lecture.waitlisted,
             opens_at: lecture.opens_at.map(Instant),
             closed: lecture.closed,
             cancelled: lecture.cancellation.is_some(),
@@ -62,7 +65,7 @@ impl Sample for LectureShown {
     fn sample() -> Value {
         json!({
             "lectureId": sample::LECTURE, "title": "Building queues that hold", "lecturer": null,
-            "startsAt": "2026-12-05T10:00:00.000Z", "capacity": 30, "enrolled": 12, "remaining": 18,
+            "startsAt": "2026-12-05T10:00:00.000Z", "capacity": 30, "enrolled": 12, "remaining": 18, "waitlisted": 0,
             "opensAt": "2026-11-22T11:00:00.000Z", "closed": false, "cancelled": false
         })
     }
@@ -78,20 +81,61 @@ pub(crate) struct Applied {
     applied_at: Instant,
     /// The lowest number that was free, from 1.
     seat_number: u32,
+    status: ApplicationStatus,
+}
+
+/// Whether the user has a place or waits for one.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum ApplicationStatus {
+    Applied,
+    Waitlisted,
 }
 
 impl Applied {
     fn of(applied: &rules::Applied) -> Self {
         let rules::Applied { lecture, user, applied_at, seat_number } = applied;
         let (lecture_id, user_id) = (Id(*lecture), Id(user.clone()));
-        Self { lecture_id, user_id, applied_at: Instant(*applied_at), seat_number: *seat_number }
+        let (applied_at, status) = (Instant(*applied_at), ApplicationStatus::Applied);
+        Self { lecture_id, user_id, applied_at, seat_number: *seat_number, status }
     }
 }
 
 impl Sample for Applied {
     fn sample() -> Value {
         json!({
-            "lectureId": sample::LECTURE, "userId": "42", "appliedAt": "2026-11-22T11:12:13.456Z", "seatNumber": 13
+            "lectureId": sample::LECTURE, "userId": "42", "appliedAt": "2026-11-22T11:12:13.456Z", "seatNumber": 13,
+            "status": "APPLIED"
+        })
+    }
+}
+
+/// An entry in the waiting list of a lecture.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LectureEntry")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Waits {
+    lecture_id: Id<LectureId>,
+    user_id: Id<UserId>,
+    applied_at: Instant,
+    status: ApplicationStatus,
+    /// How many users wait up to this one; 1 gets the next place.
+    position: u32,
+}
+
+impl Waits {
+    fn of(waits: &rules::Waitlisted) -> Self {
+        let rules::Waitlisted { lecture, user, applied_at, position } = waits;
+        let (lecture_id, user_id, applied_at) = (Id(*lecture), Id(user.clone()), Instant(*applied_at));
+        Self { lecture_id, user_id, applied_at, status: ApplicationStatus::Waitlisted, position: *position }
+    }
+}
+
+impl Sample for Waits {
+    fn sample() -> Value {
+        json!({
+            "lectureId": sample::LECTURE, "userId": "42", "appliedAt": "2026-11-22T11:12:13.456Z",
+            "status": "WAITLISTED", "position": 7
         })
     }
 }
@@ -102,7 +146,7 @@ impl Sample for Applied {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Applications {
     user_id: Id<UserId>,
-    /// Whether `applications` is not empty.
+    /// Whether the user has a place in a lecture of `applications`.
     applied: bool,
     applications: Vec<Application>,
 }
@@ -116,6 +160,9 @@ pub(crate) struct Application {
     title: String,
     starts_at: Instant,
     applied_at: Instant,
+    status: ApplicationStatus,
+    /// How many users wait up to this one; null if the user has a place.
+    position: Option<u32>,
 }
 
 impl Application {
@@ -125,7 +172,22 @@ impl Application {
             title: applied.title.to_string(),
             starts_at: Instant(applied.starts_at),
             applied_at: Instant(applied.applied_at),
+            status: match applied.position {
+                Some(_) => ApplicationStatus::Waitlisted,
+                None => ApplicationStatus::Applied,
+            },
+            position: applied.position,
         }
+    }
+}
+
+impl Sample for Application {
+    fn sample() -> Value {
+        json!({
+            "lectureId": sample::LECTURE, "title": "Building queues that hold",
+            "startsAt": "2026-12-05T10:00:00.000Z", "appliedAt": "2026-11-22T11:12:13.456Z",
+            "status": "WAITLISTED", "position": 7
+        })
     }
 }
 
@@ -135,7 +197,8 @@ impl Sample for Applications {
             "userId": "42", "applied": true,
             "applications": [{
                 "lectureId": sample::LECTURE, "title": "Building queues that hold",
-                "startsAt": "2026-12-05T10:00:00.000Z", "appliedAt": "2026-11-22T11:12:13.456Z"
+                "startsAt": "2026-12-05T10:00:00.000Z", "appliedAt": "2026-11-22T11:12:13.456Z",
+                "status": "APPLIED", "position": null
             }]
         })
     }
@@ -152,7 +215,8 @@ pub(crate) struct LecturesQuery {
 
 /// List lectures by start
 ///
-/// Without `date`: from today on. `available`: not full, not started, open, and neither closed nor cancelled.
+/// Without `date`: from today on. `available`: not full, without a waiting list, not started, open, and neither closed nor
+/// cancelled.
 #[operation(tag = Lectures, returns = "The lectures")]
 pub(crate) async fn list_lectures(
     State(app): State<App>,
@@ -207,31 +271,49 @@ fn filter(app: &App, now: Timestamp, date: Option<Date>, with_places: bool) -> R
 pub(crate) struct ApplyBody {
     user_id: Id<UserId>,
     lecture_id: Id<LectureId>,
+    /// Whether the user joins the waiting list if there is no place; false if it is missing.
+    waitlist: Option<bool>,
 }
 
 impl Sample for ApplyBody {
     fn sample() -> Value {
-        json!({"userId": "42", "lectureId": sample::LECTURE})
+        json!({"userId": "42", "lectureId": sample::LECTURE, "waitlist": true})
     }
 }
 
 /// Apply for a lecture, first come, first served
 ///
-/// Judged in this order: unknown lecture, applied already, started or closed or cancelled, not open yet, full.
+/// Judged in this order: unknown lecture, applied already, waits already (with `position`), started or closed or cancelled, not
+/// open yet, full. With `waitlist` a full lecture has a waiting list of at most 100,000 users: the answer is 202 with the
+/// position at its end. A place that is given back, or added by staff, goes to the first user who waits. While a user waits,
+/// no other user gets a place.
 #[operation(
     tag = Lectures,
     returns = "The place",
-    codes(LectureNotFound, AlreadyApplied, LectureClosed, LectureNotOpen, LectureFull)
+    codes(
+        LectureNotFound,
+        AlreadyApplied,
+        AlreadyWaitlisted,
+        LectureClosed,
+        LectureNotOpen,
+        LectureFull,
+        WaitlistFull
+    )
 )]
 pub(crate) async fn apply_for_lecture(
     State(app): State<App>,
     caller: Caller,
     payload: Payload<ApplyBody>,
-) -> Result<Decided<Created<Applied>>, Problem> {
-    let ApplyBody { user_id: Id(user), lecture_id: Id(lecture) } = payload.read()?;
+) -> Result<Decided<CreatedOrAwaited<Applied, Waits>>, Problem> {
+    let ApplyBody { user_id: Id(user), lecture_id: Id(lecture), waitlist } = payload.read()?;
     let user = caller.acting_for(user)?;
     let key = payload.key(&user);
-    app.decide(Apply { user, lecture }, key, |applied| Created(Applied::of(applied))).await
+    let apply = Apply { user, lecture, waitlist: waitlist.unwrap_or(false) };
+    app.decide(apply, key, |outcome| match outcome {
+        Outcome::Applied(applied) => CreatedOrAwaited::Created(Applied::of(applied)),
+        Outcome::Waitlisted(waits) => CreatedOrAwaited::Awaited(Waits::of(waits)),
+    })
+    .await
 }
 
 /// Which applications to list.
@@ -244,7 +326,8 @@ pub(crate) struct ApplicationsQuery {
 
 /// List the applications of a user
 ///
-/// Places given back are not listed. `applied` is true if any is listed.
+/// Those with a place and those on waiting lists. Places given back are not listed. `applied` is true if the user has a place in
+/// one of them.
 #[operation(tag = Lectures, returns = "The applications")]
 pub(crate) async fn list_lecture_applications(
     State(app): State<App>,
@@ -254,13 +337,29 @@ pub(crate) async fn list_lecture_applications(
     let lecture = query.read()?.lecture_id.map(|Id(id)| id);
     let applied = app.read(app.reader.applications(&user, lecture)).await?;
     let applications: Vec<_> = applied.iter().map(Application::of).collect();
-    Ok(OkJson(Applications { user_id: Id(user), applied: !applications.is_empty(), applications }))
+    let has_place = applied.iter().any(|applied| applied.position.is_none());
+    Ok(OkJson(Applications { user_id: Id(user), applied: has_place, applications }))
 }
 
-/// Give a place back
+/// List the waiting lists on which a user is
 ///
-/// The place is free again. Application and cancellation stay in the lecture's history.
-#[operation(tag = Lectures, returns = "The place is free again", codes(ApplicationNotFound))]
+/// By the start of what the user waits for.
+#[operation(tag = Lectures, returns = "The entries")]
+pub(crate) async fn list_user_waitlists(
+    State(app): State<App>,
+    PathUser(user): PathUser,
+    mut query: Query,
+) -> Result<OkJson<Vec<Application>>, Problem> {
+    query.read()?;
+    let applied = app.read(app.reader.applications(&user, None)).await?;
+    let waiting = applied.iter().filter(|applied| applied.position.is_some());
+    Ok(OkJson(waiting.map(Application::of).collect()))
+}
+
+/// Give a place back, or leave the waiting list
+///
+/// The place is free again, and goes to the first user who waits for one. Each change stays in the lecture's history.
+#[operation(tag = Lectures, returns = "The user has no place and does not wait", codes(ApplicationNotFound))]
 pub(crate) async fn cancel_lecture_application(
     State(app): State<App>,
     PathUser(user): PathUser,

@@ -3,17 +3,23 @@
 //! and `#[operation]` lists the codes of its own.
 
 pub(crate) mod admin;
+pub(crate) mod check_in;
+pub(crate) mod code;
 pub(crate) mod concert;
 pub(crate) mod desk;
+pub(crate) mod draw;
 pub(crate) mod health;
 pub(crate) mod hours;
 pub(crate) mod lecture;
+pub(crate) mod manifest;
 pub(crate) mod notice;
 pub(crate) mod payment;
 pub(crate) mod refund;
 pub(crate) mod refund_policy;
 pub(crate) mod reservation;
-pub(crate) mod seats;
+mod seats;
+pub(crate) mod section;
+pub(crate) mod ticket;
 pub(crate) mod waiting_room;
 pub(crate) mod waiting_room_events;
 pub(crate) mod wallet;

@@ -1,8 +1,12 @@
 //! Reservations: seats held for a short time.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use jiff::civil::Date;
-use onsale_domain::concert::{Held, Hold, Release, Reservation, Status, Target};
+use onsale_domain::concert::{
+    Dates, Held, Hold, HoldAny, Release, Reservation, SEATS_PER_USER_MAX, Status, Target, Wish,
+};
 use onsale_domain::ids::{PerformanceId, ReservationId};
 use onsale_domain::waiting_room::Token;
 use onsale_macros::operation;
@@ -10,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::code::{CodeTries, TypedCode};
 use super::refund_policy::RuleShown;
 use super::seats::SeatList;
 use crate::http::App;
@@ -18,7 +23,7 @@ use crate::http::input::{Body, Fields, Member, Paged, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, Listed, NoContent, OkJson};
-use crate::http::values::{Day, Id, Instant};
+use crate::http::values::{Count, Day, Id, Instant, Name};
 
 /// Seats that one user holds together.
 #[derive(Serialize, JsonSchema)]
@@ -98,9 +103,24 @@ pub(crate) struct HoldBody {
     performance_id: Option<Id<PerformanceId>>,
     /// If that date has just one performance.
     date: Option<Day>,
-    /// Seat numbers, none twice. A user may have `maxSeatsPerUser` seats of a performance; more are refused with `seat-limit`.
-    #[schemars(with = "Vec<u32>", length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
-    seats: Vec<i64>,
+    /// Seat numbers, none twice; or `any`. A user may have `maxSeatsPerUser` seats of a performance; more are refused with
+    /// `seat-limit`.
+    seats: Option<SeatList>,
+    /// Or `seats`.
+    any: Option<AnyBody>,
+    /// A presale code, which is needed until `codesUntil` of the concert. The hold uses it once.
+    code: Option<TypedCode>,
+}
+
+/// Adjacent seats that the server chooses: the best that are free.
+#[derive(Body, JsonSchema)]
+pub(crate) struct AnyBody {
+    /// At most `maxSeatsPerUser`; more are refused with `seat-limit`.
+    count: Count<1, SEATS_PER_USER_MAX>,
+    /// Only seats of this section. Without it, none of an accessible section.
+    section: Option<Name>,
+    /// Only seats of this grade.
+    grade: Option<Name>,
 }
 
 impl Body for HoldBody {
@@ -110,8 +130,14 @@ impl Body for HoldBody {
         }
         let performance_id = Member::take(fields, "performanceId");
         let date = Member::take(fields, "date");
-        let SeatList(seats) = SeatList::require(fields, "seats")?;
-        Some(Self { performance_id, date, seats })
+        let code = Member::take(fields, "code");
+        match (fields.has("seats"), fields.has("any")) {
+            (false, false) => fields.wrong("seats", "is required, or any".to_owned()),
+            (true, true) => fields.wrong("any", "cannot come with seats".to_owned()),
+            _ => {}
+        }
+        let (seats, any) = (Member::take(fields, "seats"), Member::take(fields, "any"));
+        Some(Self { performance_id, date, seats, any, code })
     }
 }
 
@@ -121,42 +147,50 @@ impl Sample for HoldBody {
     }
 }
 
-/// Hold seats, all or none
+/// Hold seats, all or none: those that are named, or the best available
 ///
-/// For five minutes, or as the server is set. `date` names the performance if that date has just one. Judged in this
+/// For five minutes, or as the server is set. `any` lets the server choose: seats with consecutive numbers of one segment of a
+/// row, or of one range if the performance has no layout. Sections and rows rank as they are listed, ranges by their numbers. Of
+/// the first row that fits, it takes a group that leaves no single free seat beside it, if there is one, then the group nearest to
+/// the middle of the row, then the one with the lowest number. `date` names the performance if that date has just one. Judged in this
 /// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; sale closed, or not open yet;
-/// performance cancelled; performance started or closed; unknown seat; more seats of one user than `maxSeatsPerUser` of the concert; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
-/// they may lapse.
+/// presale code missing, wrong or used up; performance cancelled; performance started or closed; unknown seat, or section or grade;
+/// more seats of one user than `maxSeatsPerUser` of the concert; taken, or not free. `seat-taken` names the seats. If they are only
+/// held, or if lapses could free seats that fit, `Retry-After` is the time until then.
 #[operation(
     tag = Reservations,
     returns = "The seats are held",
     codes(
         PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, PerformanceCancelled, PerformanceClosed,
-        SeatUnknown, SeatLimit, SeatTaken
+        SeatUnknown, SectionUnknown, SeatLimit, SeatTaken, SeatsNotAvailable
     )
 )]
 pub(crate) async fn create_reservation(
     State(app): State<App>,
     turn: Turn,
+    tries: CodeTries,
     payload: Payload<HoldBody>,
 ) -> Result<Decided<Created<ReservationShown>>, Problem> {
     let read = match payload.read() {
-        Ok(body) => find(&app, &turn.token, &body).await.map(|hold| (body, hold)),
+        Ok(body) => find(&app, &turn.token, &body).await.map(|found| (body, found)),
         Err(problem) => Err(problem),
     };
-    let (body, mut hold) = turn.first(read)?;
+    let (body, mut found) = turn.first(read)?;
+    let code_try = tries.begin(&app, &turn.token.user, body.code.as_ref());
+    let code = || code_try.text(body.code.as_ref());
     for _ in 0..MOVES_MAX {
-        match decide(&app, hold, &turn.token, &payload).await {
+        match decide(&app, &body, found, code(), &turn.token, &payload).await {
             // Only now: under a key that was used before, the first answer counts, whatever the date is since.
             Err(problem) if problem.is_outdated => {
                 app.read(app.catalogue.know_all_of(turn.token.concert)).await?;
-                hold = find(&app, &turn.token, &body).await?;
+                found = find(&app, &turn.token, &body).await?;
                 check_date(&app, &turn.token, &body)?;
             }
-            answer => return answer,
+            answer => return answer.map_err(|problem| code_try.note(&app, problem)),
         }
     }
-    decide(&app, hold, &turn.token, &payload).await
+    let answer = decide(&app, &body, found, code(), &turn.token, &payload).await;
+    answer.map_err(|problem| code_try.note(&app, problem))
 }
 
 /// How often a request is read again because a performance was added or moved meanwhile. One more answers `unavailable`.
@@ -164,7 +198,9 @@ const MOVES_MAX: usize = 3;
 
 async fn decide(
     app: &App,
-    hold: Hold,
+    body: &HoldBody,
+    (target, dates): (Target, Option<Dates>),
+    code: Option<Arc<str>>,
     token: &Token,
     payload: &Payload<HoldBody>,
 ) -> Result<Decided<Created<ReservationShown>>, Problem> {
@@ -173,12 +209,19 @@ async fn decide(
         let date = calendar.date_of(*starts_at);
         Created(ReservationShown::of(reservation, reservation.status, Some(date)))
     };
-    app.decide(hold, payload.key(&token.user), show).await
+    let (token, key) = (token.clone(), payload.key(&token.user));
+    let Some(any) = &body.any else {
+        let seats = body.seats.as_ref().map_or_else(Vec::new, |SeatList(seats)| seats.clone());
+        return app.decide(Hold { token, target, dates, seats: seats.into(), code }, key, show).await;
+    };
+    let name = |name: &Option<Name>| name.as_ref().map(|Name(text)| text.as_str().into());
+    let wish = Wish { count: any.count.0, section: name(&any.section), grade: name(&any.grade) };
+    app.decide(HoldAny { token, target, dates, wish, code }, key, show).await
 }
 
 /// Finds the performance that the body names. A date is looked up in the catalogue, which may be old: the decision compares the
 /// dates that the catalogue had with those of the database.
-async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem> {
+async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<(Target, Option<Dates>), Problem> {
     let performance = body.performance_id.as_ref().map(|Id(id)| *id);
     let date = body.date.as_ref().map(|Day(date)| *date);
     app.read(app.catalogue.know(&[], performance.as_slice())).await?;
@@ -198,7 +241,7 @@ async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem
     };
     // A performance that is named too needs no further one: `Target::Dated` has its date.
     let dates = performance.is_none().then(looked_up);
-    Ok(Hold { token: token.clone(), target, dates, seats: body.seats.clone().into() })
+    Ok((target, dates))
 }
 
 /// Checks that a performance and a date of one body agree, as of the last [`find`].

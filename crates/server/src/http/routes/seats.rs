@@ -1,12 +1,31 @@
 //! Lists of seats, as requests name them.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
+use onsale_domain::concert::SEATS_MAX;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
 use crate::http::input::fields::integer;
-use crate::http::input::{Fields, Member};
+use crate::http::input::{ELEMENTS_MAX, Fields, Member};
 
 /// Seat numbers as the client wrote them: at least one, and none twice. A number may be of no seat.
 pub(crate) struct SeatList(pub(crate) Vec<i64>);
+
+impl JsonSchema for SeatList {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SeatNumbers".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let seat = json_schema!({"type": "integer", "minimum": 1, "maximum": SEATS_MAX});
+        json_schema!({"type": "array", "minItems": 1, "maxItems": ELEMENTS_MAX, "items": seat})
+    }
+}
 
 impl Member for SeatList {
     fn take(fields: &mut Fields<'_>, name: &str) -> Option<Self> {

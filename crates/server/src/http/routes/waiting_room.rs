@@ -9,7 +9,7 @@ use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::leaving::Leave;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{self as rules, Token};
+use onsale_domain::waiting_room::{self as rules, Pass, Token};
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -22,6 +22,7 @@ use crate::http::openapi::sample::{self, Sample};
 use crate::http::openapi::{Content, Operation, Output};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, NoContent, OkJson};
+use crate::http::routes::code::{CodeTries, TypedCode};
 use crate::http::routes::notice::NoticeShown;
 use crate::http::values::{Id, Instant};
 use crate::http::{App, PATIENCE};
@@ -36,11 +37,11 @@ pub(crate) struct QueuePlace {
     user_id: Id<UserId>,
     concert_id: Id<ConcertId>,
     pub(crate) status: TokenStatus,
-    /// 1 is the next to be admitted; null unless waiting.
+    /// 1 is the next to be admitted; null unless early or waiting, and before a draw.
     position: Option<u64>,
-    /// An estimate; null unless waiting.
+    /// An estimate; null unless early or waiting.
     estimated_wait_seconds: Option<u64>,
-    /// Seconds until the next poll; null unless waiting.
+    /// Seconds until the next poll; null unless early or waiting.
     poll_after_seconds: Option<u64>,
     issued_at: Instant,
     /// Until when the turn lasts, live holds counted; null unless active.
@@ -53,6 +54,8 @@ pub(crate) struct QueuePlace {
     paused: bool,
     /// Before this instant no user is admitted or takes a hold; `estimatedWaitSeconds` counts it in. Null for no bound.
     opens_at: Option<Instant>,
+    /// When the list of a draw closes; null if places follow the order of arrival.
+    draw_at: Option<Instant>,
     /// From this instant on the sale is closed; null for no bound.
     closes_at: Option<Instant>,
     /// The sale is closed: no user enters, is admitted or takes a hold. Places stay, and live holds can be paid.
@@ -68,7 +71,7 @@ impl Sample for QueuePlace {
             "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4, "pollAfterSeconds": 1,
             "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "asOf": "2026-11-22T11:12:13.460Z",
             "soldOut": false, "paused": false,
-            "opensAt": "2026-11-22T11:00:00.000Z", "closesAt": null,
+            "opensAt": "2026-11-22T11:00:00.000Z", "drawAt": null, "closesAt": null,
             "closed": false, "notice": {"ko": "결제 시간을 10분 연장했습니다.", "en": "You have 10 more minutes to pay."}
         })
     }
@@ -83,7 +86,7 @@ pub(crate) struct PlaceNews {
     pub(crate) sold_out: bool,
     pub(crate) paused: bool,
     pub(crate) closed: bool,
-    pub(crate) hours: [Option<Timestamp>; 2],
+    pub(crate) hours: [Option<Timestamp>; 3],
     pub(crate) notice: Option<NoticeShown>,
 }
 
@@ -91,6 +94,8 @@ pub(crate) struct PlaceNews {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum TokenStatus {
+    /// In line before the opening of the sale. No place is admitted yet.
+    Early,
     /// In line.
     Waiting,
     /// Admitted, and the turn runs.
@@ -122,11 +127,18 @@ impl QueuePlace {
             sold_out: placement.is_sold_out,
             paused: placement.is_paused,
             opens_at: placement.opens_at.map(Instant),
+            draw_at: placement.draw_at.map(Instant),
             closes_at: placement.closes_at.map(Instant),
             closed: placement.is_closed,
             notice: placement.notice.map(NoticeShown),
         };
         Ok(match placement.standing {
+            Standing::Early { position, estimated_wait_seconds, poll_after_seconds } => Self {
+                position,
+                estimated_wait_seconds,
+                poll_after_seconds: Some(poll_after_seconds),
+                ..place(TokenStatus::Early)
+            },
             Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {
                 position: Some(position),
                 estimated_wait_seconds: Some(estimated_wait_seconds),
@@ -142,7 +154,7 @@ impl QueuePlace {
     pub(crate) fn news(&self) -> PlaceNews {
         let Self { status, position, sold_out, paused, closed, .. } = *self;
         let active_until = self.active_until.map(|Instant(until)| until);
-        let hours = [self.opens_at, self.closes_at].map(|bound| bound.map(|Instant(at)| at));
+        let hours = [self.opens_at, self.closes_at, self.draw_at].map(|bound| bound.map(|Instant(at)| at));
         PlaceNews { status, position, active_until, sold_out, paused, closed, hours, notice: self.notice.clone() }
     }
 
@@ -158,6 +170,8 @@ impl QueuePlace {
 pub(crate) struct EnterBody {
     user_id: Id<UserId>,
     concert_id: Id<ConcertId>,
+    /// A presale code, which is needed until `codesUntil` of the concert by a user who has no place yet. It is not used up by this.
+    code: Option<TypedCode>,
 }
 
 impl Sample for EnterBody {
@@ -193,21 +207,25 @@ impl Output for Entered {
 ///
 /// One user has one place in a room: entering again returns the same token. Idempotent by itself; an `Idempotency-Key`
 /// is accepted and ignored. A user who enters again after the token has ended gets a new place at the end. A sale that is not
-/// open still returns the place that a user has. `sale-not-open` has the instant of the opening in `opensAt`, and a
-/// `Retry-After` of at most an hour that spreads the visitors.
+/// open still returns the place that a user has. From `earlyFrom` on users enter before the opening: status `EARLY`.
+/// `sale-not-open` has `earlyFrom` and `opensAt`, and a `Retry-After` of at most an hour that ends when users may enter. The code
+/// is judged after that.
 #[operation(tag = WaitingRoom, returns = "A new place", codes(ConcertNotFound, SaleClosed, SaleNotOpen))]
 pub(crate) async fn enter_queue(
     State(app): State<App>,
     caller: Caller,
+    tries: CodeTries,
     payload: Payload<EnterBody>,
 ) -> Result<Entered, Problem> {
-    let EnterBody { user_id: Id(user), concert_id: Id(concert) } = payload.read()?;
+    let EnterBody { user_id: Id(user), concert_id: Id(concert), code } = payload.read()?;
     let user = caller.acting_for(user)?;
     let again = caller.verified().map_or(Ok(()), |user| app.user_entries.check(user));
     again.map_err(Limit::UserEntries.refuses()).inspect_err(|too_often| app.metrics.count_limited(too_often.limit))?;
 
+    let code_try = tries.begin(&app, &user, code.as_ref());
+    let pass = code_try.pass(&app, concert, code.as_ref()).await?;
     // Entering is idempotent by itself: the place is the answer, with or without a key.
-    let entered = tokio::time::timeout(PATIENCE, enter(&app, concert, user)).await;
+    let entered = tokio::time::timeout(PATIENCE, enter(&app, concert, user, pass)).await;
     let (room, outcome) = entered.map_err(|_| Problem::new(Code::Unavailable))??;
     match outcome {
         Ok(rules::Entered { token, is_new }) => {
@@ -215,14 +233,19 @@ pub(crate) async fn enter_queue(
             let place = QueuePlace::of(&app, &room, &token, text).await?;
             Ok(if is_new { Entered::New(place) } else { Entered::Known(place) })
         }
-        Err(refusal) => Err(Problem::from(&refusal)),
+        Err(refusal) => Err(code_try.note(&app, Problem::from(&refusal))),
     }
 }
 
 /// Finds the room and takes a place in it. The room is found once: the answer is read from the same value.
-async fn enter(app: &App, concert: ConcertId, user: UserId) -> Result<(Arc<LiveRoom>, Outcome<rules::Enter>), Problem> {
+async fn enter(
+    app: &App,
+    concert: ConcertId,
+    user: UserId,
+    pass: Pass,
+) -> Result<(Arc<LiveRoom>, Outcome<rules::Enter>), Problem> {
     let room = app.rooms.find(concert).await?.ok_or_else(|| Problem::new(Code::ConcertNotFound))?;
-    let outcome = app.home.enter(&room, user).await?;
+    let outcome = app.home.enter(&room, user, pass).await?;
     Ok((room, outcome))
 }
 

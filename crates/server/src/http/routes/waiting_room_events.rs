@@ -160,7 +160,7 @@ struct Follower {
 
 /// Follow a place as server-sent events
 ///
-/// Events `position`, `active` and `expired`, each with the place as data. The first event is the present state; it is
+/// Events `early`, `position`, `active` and `expired`, each with the place as data. The first event is the present state; it is
 /// sent again every 10 seconds, so a stream that is silent for longer is lost. The stream lives as long as the token
 /// waits or is active and the client is connected; it ends after `expired`. An open stream is a sign of life. `retry`
 /// is random, so that clients of a server that stops do not reconnect at once.
@@ -274,6 +274,7 @@ impl Follower {
         self.sent = Some(place.news());
         self.sent_at = Instant::now();
         let name = match place.status {
+            TokenStatus::Early => "early",
             TokenStatus::Waiting => "position",
             TokenStatus::Active => "active",
             TokenStatus::Expired => "expired",

@@ -18,6 +18,7 @@ async fn owners_organisers_and_support_read_the_data_of_any_user() {
         "/lectures/application/ada",
         "/users/ada/reservations",
         "/users/ada/payments",
+        "/users/ada/waitlists",
     ];
     for role in ["owner", "organiser", "support"] {
         let key = key(&sale, role, role).await;

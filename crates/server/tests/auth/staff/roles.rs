@@ -18,8 +18,9 @@ fn roles_of(method: &Method, path: &str) -> &'static [&'static str] {
     match (method, path) {
         (_, path) if path.starts_with("/admin/keys") => &ROLES[..1],
         (_, path) if path.starts_with("/admin/payments/") => &ROLES[..3],
+        (_, path) if path.contains("/codes") => &ROLES[..2],
         (_, path) if path.ends_with("/adjustments") => &["owner", "support"],
-        (_, path) if path.contains("/attendees") => &ROLES[..4],
+        (_, path) if path.contains("/attendees") || path.ends_with("/check-ins") => &ROLES[..4],
         (&Method::GET, _) => &ROLES[..3],
         _ => &ROLES[..2],
     }
@@ -53,6 +54,7 @@ async fn calls(sale: &Sale) -> Vec<Admin> {
         let path = named.iter().fold(template.clone(), |path, (name, id)| path.replace(name, id));
         let path = path.replace("{keyId}", "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01");
         let path = path.replace("{paymentId}", "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a02").replace("{userId}", "ada");
+        let path = path.replace("{code}", "NONE");
         for (method, operation) in operations.as_object().unwrap() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let body = operation["requestBody"]["content"]["application/json"]["example"].clone();

@@ -161,6 +161,11 @@ impl Story<'_> {
                 self.ended += 1;
             }
             Happening::PaymentRefunded { refund } => self.refund(event, refund),
+            Happening::TicketVoided { voided } => {
+                assert!(self.tables.voided.contains(voided), "an event of a void ticket that is not there");
+                assert_eq!((event.id, event.version), (voided.event, voided.version), "a void ticket names its event");
+                assert!(!self.seats.contains_key(&voided.seat), "the ticket of a paid seat became void");
+            }
             Happening::HoldsExtended { at, seconds, holds, .. } => self.extend(*at, *seconds, *holds),
             Happening::PerformanceCancelled { cancelled_at, .. } => {
                 assert_eq!(self.cancelled_at.replace(*cancelled_at), None, "cancelled twice");
@@ -360,6 +365,9 @@ fn is_paid(status: Status) -> bool {
 /// What was paid is kept, given back or a fee; each seat is refunded once at most, with one ledger entry and one event.
 fn audit_refunds(tables: &Tables, credits: &[&Entry]) {
     assert_eq!(credits.len(), tables.refunds.len(), "each refund has exactly one ledger entry");
+    let refunded = tables.refunds.iter().flat_map(|refund| refund.seats.iter().map(|seat| (refund.payment, *seat)));
+    let void = tables.voided.iter().map(|voided| (voided.payment, voided.seat));
+    assert!(void.eq(refunded), "each refunded seat has exactly one void ticket");
     for (refund, credit) in tables.refunds.iter().zip(credits) {
         assert_eq!((credit.kind, credit.amount, &credit.user), (EntryKind::Refund, refund.amount, &refund.user));
         assert_eq!((credit.version, credit.balance_after), (refund.entry_version, refund.balance_after));

@@ -1,5 +1,6 @@
 //! Checks every invariant on all rows. Knows the contract, and nothing of how decisions are made.
 
+mod codes;
 mod concerts;
 mod lectures;
 mod rooms;
@@ -20,6 +21,7 @@ pub(crate) fn audit(tables: &Tables, at: Timestamp) {
     lectures::audit(tables, &events);
     concerts::audit(tables, &events, at);
     rooms::audit(tables);
+    codes::audit(tables, at);
 }
 
 /// All events, by subject, in the order in which they were written.

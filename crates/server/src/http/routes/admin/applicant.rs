@@ -1,6 +1,7 @@
 //! Cancelled lectures, and who has a place in a lecture, as staff see and change them.
 
 use axum::extract::State;
+use onsale_app::store::WaitingUser;
 use onsale_domain::ids::{LectureId, UserId};
 use onsale_domain::lecture::{Applicant, CancelLecture, Cancellation, RemoveApplication};
 use onsale_domain::staff::Export;
@@ -37,7 +38,7 @@ impl Sample for LectureCancelBody {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LectureCancellation {
-    /// `RUNNING` until no application is left, then `DONE`.
+    /// `RUNNING` until no application is left and no user waits, then `DONE`.
     #[schemars(extend("enum" = ["RUNNING", "DONE"]))]
     state: &'static str,
     cancelled_at: Instant,
@@ -50,10 +51,10 @@ pub(crate) struct LectureCancellation {
 }
 
 impl LectureCancellation {
-    /// With this many applications left.
-    fn of(cancellation: &Cancellation, left: u32) -> Self {
+    /// With this many applications and entries of the waiting list left.
+    fn of(cancellation: &Cancellation, left: u32, waiting: u32) -> Self {
         Self {
-            state: if left == 0 { "DONE" } else { "RUNNING" },
+            state: if left == 0 && waiting == 0 { "DONE" } else { "RUNNING" },
             cancelled_at: Instant(cancellation.at),
             reason: cancellation.reason.to_string(),
             applications: cancellation.applications,
@@ -73,7 +74,7 @@ impl Sample for LectureCancellation {
 
 /// Cancel a lecture for good
 ///
-/// From now on no user can apply. Its applications are cancelled in steps, each with a line of the history and an event, also
+/// From now on no user can apply. Its applications are cancelled and its waiting list is emptied in steps, each with a line of the history and an event, also
 /// if this server stops: `GET …/cancellation` shows how far it is. A second call changes nothing and returns 200 with the
 /// state.
 #[operation(tag = Administration, returns = "The lecture is cancelled", codes(LectureNotFound))]
@@ -88,7 +89,7 @@ pub(crate) async fn cancel_lecture(
     let cancel = CancelLecture { lecture, reason: reason.into() };
     let answer = app
         .decide_by_staff(&staff, cancel, &payload, |done| Begun {
-            state: LectureCancellation::of(&done.cancellation, done.left),
+            state: LectureCancellation::of(&done.cancellation, done.left, done.waiting),
             is_new: done.is_new,
         })
         .await;
@@ -107,7 +108,7 @@ pub(crate) async fn get_lecture_cancellation(
     query.read()?;
     let lecture = known(&app, path.id()?).await?;
     let cancellation = lecture.cancellation.as_ref().ok_or_else(|| Problem::new(Code::CancellationNotFound))?;
-    Ok(OkJson(LectureCancellation::of(cancellation, lecture.enrolled)))
+    Ok(OkJson(LectureCancellation::of(cancellation, lecture.enrolled, lecture.waitlisted)))
 }
 
 /// A user with a place in a lecture.
@@ -158,9 +159,49 @@ pub(crate) async fn list_lecture_applicants(
     Ok(PageOrCsv::Page(Listed::page(&query, applicants, cursor, LectureApplicant::of)))
 }
 
-/// Remove an application
+/// A user who waits for a place in a lecture.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LectureWaiting {
+    /// 1 gets the next place.
+    position: u32,
+    user_id: Id<UserId>,
+    applied_at: Instant,
+}
+
+impl LectureWaiting {
+    fn of(waiting: &WaitingUser) -> Self {
+        let WaitingUser { user, waiting, position } = waiting;
+        Self { position: *position, user_id: Id(user.clone()), applied_at: Instant(waiting.applied_at) }
+    }
+}
+
+impl Sample for LectureWaiting {
+    fn sample() -> Value {
+        json!({"position": 7, "userId": "42", "appliedAt": "2026-11-22T11:12:13.456Z"})
+    }
+}
+
+/// List the users who wait for a place in a lecture, in order
 ///
-/// As if its user gave the place back: the seat number is free again, and the history and the events show it.
+/// The positions of a page are those at the time of the page.
+#[operation(tag = Administration, returns = "The waiting list", codes(LectureNotFound))]
+pub(crate) async fn list_lecture_waitlist(
+    State(app): State<App>,
+    _: Staff<ReadSale>,
+    path: Path<LectureId>,
+    mut query: Query<Paged<u64>>,
+) -> Result<Listed<LectureWaiting>, Problem> {
+    let lecture = path.id()?;
+    let Paged { rows, .. } = query.read()?;
+    known(&app, lecture).await?;
+    let waiting = app.read(app.reader.waiting_users(lecture, rows)).await?;
+    Ok(Listed::page(&query, waiting, |row| row.waiting.number.to_string(), LectureWaiting::of))
+}
+
+/// Remove an application, or an entry of the waiting list
+///
+/// As if its user gave the place back: it is free again, or goes to the first user who waits. The history and the events show it.
 #[operation(tag = Administration, returns = "The place is free again", codes(ApplicationNotFound))]
 pub(crate) async fn remove_application(
     State(app): State<App>,

@@ -33,6 +33,8 @@ pub(crate) struct ConcertPatch {
     opens_at: Option<InstantField>,
     /// The same from this instant on, which is later than `opensAt`; null removes it.
     closes_at: Option<InstantField>,
+    /// Until this instant a presale code is needed to enter and to hold; later than `opensAt`, and null for no presale.
+    codes_until: Option<InstantField>,
     /// Whether the sale is closed.
     closed: Option<bool>,
     /// How many seats of a performance one user may have. A lower number takes no seat away.
@@ -42,12 +44,13 @@ pub(crate) struct ConcertPatch {
 impl ConcertPatch {
     /// The change; `None` if no field is named.
     fn into_change(self, concert: ConcertId) -> Option<Change> {
-        let Self { title, venue, notice, opens_at, closes_at, closed, max_seats_per_user } = self;
+        let Self { title, venue, notice, opens_at, closes_at, codes_until, closed, max_seats_per_user } = self;
         let is_empty = title.is_none()
             && venue.is_none()
             && notice.is_none()
             && opens_at.is_none()
             && closes_at.is_none()
+            && codes_until.is_none()
             && closed.is_none()
             && max_seats_per_user.is_none();
         let text = |name: Option<Name>| name.map(|Name(text)| text.into());
@@ -57,6 +60,7 @@ impl ConcertPatch {
             notice: notice.map(|NoticeField(notice)| notice),
             opens_at: opens_at.map(|InstantField(at)| at),
             closes_at: closes_at.map(|InstantField(at)| at),
+            codes_until: codes_until.map(|InstantField(at)| at),
             closed,
             seats_per_user: max_seats_per_user.map(|Count(seats)| seats),
             ..Change::of(concert)
@@ -68,8 +72,8 @@ impl Sample for ConcertPatch {
     fn sample() -> Value {
         let notice = json!({"ko": "결제 시간을 10분 연장했습니다.", "en": "You have 10 more minutes to pay."});
         json!({
-            "notice": notice, "opensAt": "2026-11-20T14:00:00+09:00", "closesAt": null, "closed": false,
-            "maxSeatsPerUser": 4
+            "notice": notice, "opensAt": "2026-11-20T14:00:00+09:00", "closesAt": null, "codesUntil": null,
+            "closed": false, "maxSeatsPerUser": 4
         })
     }
 }
@@ -83,8 +87,14 @@ fn changed_concert() -> Value {
 /// Change a concert: its texts, the hours of its sale, or how many seats one user may have
 ///
 /// `closed`, the time before `opensAt` and the time from `closesAt` on stop entering, admission and holds. Places stay, running
-/// turns end as ever, and live holds can be paid or released. At least one field is needed.
-#[operation(tag = Administration, returns = "The concert", codes(ConcertNotFound), example = changed_concert())]
+/// turns end as ever, and live holds can be paid or released. At least one field is needed. Once users entered early, `opensAt`
+/// moves only later (`room-in-use`), and no longer after the opening (`sale-opened`).
+#[operation(
+    tag = Administration,
+    returns = "The concert",
+    codes(ConcertNotFound, RoomInUse, SaleOpened),
+    example = changed_concert()
+)]
 pub(crate) async fn update_concert(
     State(app): State<App>,
     staff: Staff<RunSale>,

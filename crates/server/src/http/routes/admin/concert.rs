@@ -1,21 +1,22 @@
 //! Concerts and performances, as an administrator makes them.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::extract::State;
 use onsale_domain::Refusal;
 use onsale_domain::concert::{
-    Create, GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX, SEATS_PER_USER_DEFAULT,
-    SEATS_PER_USER_MAX, SECTIONS_MAX, Sale, Schedule, Seating, Section, Unsound,
+    Create, GRADE_DEFAULT, Layout, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX,
+    SEATS_PER_USER_DEFAULT, SEATS_PER_USER_MAX, Sale, Schedule, Seating, Section, Unsound,
 };
 use onsale_domain::ids::ConcertId;
 use onsale_domain::refund::Policy;
-use onsale_domain::waiting_room::Settings;
+use onsale_domain::waiting_room::{Seed, Settings};
 use onsale_macros::operation;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::layout::{LayoutField, explain_layout};
 use super::prices::PricesField;
 use super::waiting_room::QueueBody;
 use crate::http::App;
@@ -45,6 +46,8 @@ pub(crate) struct ConcertBody {
     opens_at: Option<InstantField>,
     /// The same from this instant on, which is later than `opensAt`; null for none.
     closes_at: Option<InstantField>,
+    /// Until this instant a presale code is needed to enter and to hold; later than `opensAt`, and null for no presale.
+    codes_until: Option<InstantField>,
     /// Whether the sale is closed until it is opened.
     closed: Option<bool>,
     /// How many seats of a performance one user may have; 4 unless said.
@@ -66,18 +69,35 @@ pub(crate) async fn create_concert(
 ) -> Result<Decided<Created<ConcertShown>>, Problem> {
     let body = payload.read()?;
     let seats_per_user = body.max_seats_per_user.map_or(SEATS_PER_USER_DEFAULT, |Count(seats)| seats);
-    let ConcertBody { title: Name(title), venue: Name(venue), queue, notice, opens_at, closes_at, closed, .. } = body;
+    let ConcertBody {
+        title: Name(title),
+        venue: Name(venue),
+        queue,
+        notice,
+        opens_at,
+        closes_at,
+        codes_until,
+        closed,
+        ..
+    } = body;
     let at = |field: Option<InstantField>| field.and_then(|InstantField(at)| at);
-    let sale = Sale { closed: closed.unwrap_or(false), opens_at: at(opens_at), closes_at: at(closes_at) };
-    let room = Settings { sale, ..queue.unwrap_or_default().into_patch().apply(app.room) };
+    let (opens_at, closes_at, codes_until) = (at(opens_at), at(closes_at), at(codes_until));
+    let sale = Sale { closed: closed.unwrap_or(false), opens_at, closes_at, codes_until };
+    let patch = queue.unwrap_or_default().into_patch();
+    let room = patch.ordered(Settings { sale, ..patch.apply(app.room) });
+    if patch.draw_at.is_some() && room.draw_at.is_none() {
+        return Err(Problem::invalid_field("queue.drawAt", "only with the order draw"));
+    }
+    let seed = room.draw_at.map(|_| Seed::new(rand::random()));
     let notice = notice.and_then(|NoticeField(notice)| notice);
-    let create = Create { title: title.into(), venue: venue.into(), room, notice, seats_per_user };
-    app.decide_by_staff(&staff, create, &payload, |concert| Created(ConcertShown::new(concert))).await
+    let create = Create { title: title.into(), venue: venue.into(), room, seed, notice, seats_per_user };
+    app.decide_by_staff(&staff, create, &payload, move |concert| Created(ConcertShown::new(concert).with_entry(&room)))
+        .await
 }
 
 fn new_concert() -> Value {
     let mut concert = ConcertShown::sample();
-    for field in ["firstDate", "lastDate", "opensAt"] {
+    for field in ["firstDate", "lastDate", "opensAt", "earlyFrom"] {
         concert[field] = Value::Null;
     }
     concert
@@ -91,8 +111,11 @@ pub(crate) struct PerformanceBody {
     starts_at: Instant,
     /// Points; the price of seats for which none is named. 50,000 unless said.
     price: Option<Points<0, PRICE_MAX>>,
+    /// Or `sections`; seats 1 to 50 without both.
     seats: Option<SeatsBody>,
-    /// Prices by grade, no two for one grade. They replace those of `price` and `seats`.
+    /// The sections and rows of the hall, in the order in which best available takes them.
+    sections: Option<LayoutField>,
+    /// Prices by grade, no two for one grade. They replace those of `price`, `seats` and `sections`.
     prices: Option<PricesField>,
     /// Whether its holds are closed until they are opened.
     closed: Option<bool>,
@@ -151,39 +174,6 @@ fn seating(sections: &[SectionBody], price: i64) -> Result<Seating, Unsound> {
     Seating::new(sections.iter().map(section).collect())
 }
 
-/// Sections to add in a request.
-pub(crate) struct SectionsField(pub(crate) Seating);
-
-impl Member for SectionsField {
-    fn take(fields: &mut Fields<'_>, name: &str) -> Option<Self> {
-        // A section that is wrong is noted and comes as `None`.
-        let sections = fields.objects(name, SectionBody::read)?.into_iter().collect::<Option<Vec<_>>>()?;
-        match seating(&sections, PRICE_DEFAULT) {
-            Ok(seating) => Some(Self(seating)),
-            Err(unsound) => {
-                let (path, message) = explain(unsound);
-                fields.wrong(&path, message.to_owned());
-                None
-            }
-        }
-    }
-}
-
-impl JsonSchema for SectionsField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Sections".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let sections = generator.subschema_for::<SectionBody>();
-        json_schema!({"type": "array", "minItems": 1, "maxItems": SECTIONS_MAX, "items": sections})
-    }
-}
-
 /// Neighbouring seats of one grade and price, in an answer.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Section")]
@@ -207,7 +197,7 @@ impl SectionShown {
 }
 
 /// The path of the field that is wrong, and what is wrong with it.
-fn explain(unsound: Unsound) -> (String, &'static str) {
+pub(super) fn explain(unsound: Unsound) -> (String, &'static str) {
     match unsound {
         Unsound::Empty => ("seats".to_owned(), "must name a section"),
         Unsound::Range(index) => (format!("seats.{index}.to"), "must not be before from"),
@@ -216,14 +206,33 @@ fn explain(unsound: Unsound) -> (String, &'static str) {
 }
 
 impl PerformanceBody {
-    fn seating(&self) -> Result<Seating, Unsound> {
+    /// The seats, and their layout if the body has one.
+    fn seats(&self) -> Result<(Seating, Option<Layout>), Problem> {
         let price = self.price.map_or(PRICE_DEFAULT, |Points(price)| price);
-        let to = match &self.seats {
-            Some(SeatsBody::Sections(sections)) => return seating(sections, price),
-            Some(SeatsBody::Count(Count(seats))) => *seats,
-            None => SEATS_DEFAULT,
+        let seating = match (&self.sections, &self.seats) {
+            (Some(_), Some(_)) => return Err(Problem::invalid_field("sections", "cannot come with seats")),
+            (Some(sections), None) => {
+                let (layout, seating) = sections.plan(price).map_err(|unsound| {
+                    let (path, message) = explain_layout(unsound);
+                    Problem::invalid_field(&path, message)
+                })?;
+                return Ok((seating, Some(layout)));
+            }
+            (None, Some(SeatsBody::Sections(sections))) => seating(sections, price),
+            (None, seats) => {
+                let count = seats.as_ref().and_then(|seats| match seats {
+                    SeatsBody::Count(Count(seats)) => Some(*seats),
+                    SeatsBody::Sections(_) => None,
+                });
+                let to = count.unwrap_or(SEATS_DEFAULT);
+                Seating::new(vec![Section { from: 1, to, grade: GRADE_DEFAULT.into(), price }])
+            }
         };
-        Seating::new(vec![Section { from: 1, to, grade: GRADE_DEFAULT.into(), price }])
+        let seating = seating.map_err(|unsound| {
+            let (path, message) = explain(unsound);
+            Problem::invalid_field(&path, message)
+        })?;
+        Ok((seating, None))
     }
 }
 
@@ -254,22 +263,24 @@ impl Sample for AddedPerformance {
     }
 }
 
+/// The largest body with a layout, in bytes. A larger one is refused with `body-too-large`.
+const LAYOUT_BYTES_MAX: usize = 1024 * 1024;
+
 /// Add a performance to a concert
 ///
-/// `seats` is how many, from seat 1, or a list of sections that share no seat. `prices` sets the price of all seats of a grade.
+/// `seats` is how many, from seat 1, or a list of sections that share no seat. `sections` in its place lays out the hall: at most
+/// 200 sections with 2,000 segments of rows together. Sections and rows rank as they are listed. The body has at most 1 MiB.
+/// `prices` sets the price of all seats of a grade.
 #[operation(tag = Administration, returns = "The performance", codes(ConcertNotFound))]
 pub(crate) async fn create_performance(
     State(app): State<App>,
     staff: Staff<RunSale>,
     path: Path<ConcertId>,
-    payload: Payload<PerformanceBody>,
+    payload: Payload<PerformanceBody, LAYOUT_BYTES_MAX>,
 ) -> Result<Decided<Created<AddedPerformance>>, Problem> {
     let concert = path.id()?;
     let body = payload.read()?;
-    let seating = body.seating().map_err(|unsound| {
-        let (path, message) = explain(unsound);
-        Problem::invalid_field(&path, message)
-    })?;
+    let (seating, layout) = body.seats()?;
     let prices = body.prices.map_or_else(Vec::new, |PricesField(prices)| prices);
     let seating = seating.priced(&prices).map_err(|index| Problem::from(&Refusal::GradeUnknown { index }))?;
     let calendar = app.calendar.clone();
@@ -280,6 +291,7 @@ pub(crate) async fn create_performance(
     };
     let closed = body.closed.unwrap_or(false);
     let refund_policy = body.refund_policy.map_or_else(Policy::default, |PolicyField(policy)| policy);
-    let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, closed, refund_policy };
+    let layout = layout.map(Arc::new);
+    let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, layout, closed, refund_policy };
     app.decide_by_staff(&staff, schedule, &payload, show).await
 }

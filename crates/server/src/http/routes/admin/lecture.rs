@@ -124,8 +124,9 @@ impl LecturePatch {
 /// Change a lecture
 ///
 /// Places stay with their users, and so do seat numbers above a lower `capacity`. A free number above it is not given while a
-/// lower one is free. `closed` and `opensAt` stop applications; users can still give places back. A cancelled lecture
-/// answers `lecture-closed`. At least one field is needed.
+/// lower one is free. `closed` and `opensAt` stop applications; users can still give places back. If the lecture then has free
+/// places and is open, users of the waiting list get them: at most 1,000 within this call, the others within seconds. A
+/// cancelled lecture answers `lecture-closed`. At least one field is needed.
 #[operation(tag = Administration, returns = "The lecture", codes(LectureNotFound, LectureClosed, CapacityBelowEnrolled))]
 pub(crate) async fn update_lecture(
     State(app): State<App>,
@@ -229,7 +230,10 @@ pub(super) async fn known(app: &App, lecture: LectureId) -> Result<Lecture, Prob
 pub(crate) struct LectureHistoryLine {
     user_id: Id<UserId>,
     r#type: LectureHistoryType,
-    seat_number: u32,
+    /// Null for a user who joined or left the waiting list.
+    seat_number: Option<u32>,
+    /// The position of a user who joined the waiting list; null otherwise.
+    position: Option<u32>,
     created_at: Instant,
 }
 
@@ -238,6 +242,9 @@ pub(crate) struct LectureHistoryLine {
 enum LectureHistoryType {
     Applied,
     Cancelled,
+    Waitlisted,
+    Promoted,
+    Left,
 }
 
 impl LectureHistoryLine {
@@ -245,10 +252,14 @@ impl LectureHistoryLine {
         Self {
             user_id: Id(line.user.clone()),
             r#type: match line.kind {
-                HistoryKind::Applied => LectureHistoryType::Applied,
-                HistoryKind::Cancelled => LectureHistoryType::Cancelled,
+                HistoryKind::Applied { .. } => LectureHistoryType::Applied,
+                HistoryKind::Cancelled { .. } => LectureHistoryType::Cancelled,
+                HistoryKind::Waitlisted { .. } => LectureHistoryType::Waitlisted,
+                HistoryKind::Promoted { .. } => LectureHistoryType::Promoted,
+                HistoryKind::Left => LectureHistoryType::Left,
             },
-            seat_number: line.seat_number,
+            seat_number: line.kind.seat_number(),
+            position: line.kind.position(),
             created_at: Instant(line.created_at),
         }
     }
@@ -256,13 +267,16 @@ impl LectureHistoryLine {
 
 impl Sample for LectureHistoryLine {
     fn sample() -> Value {
-        json!({"userId": "42", "type": "APPLIED", "seatNumber": 13, "createdAt": "2026-11-22T11:12:13.456Z"})
+        json!({
+            "userId": "42", "type": "APPLIED", "seatNumber": 13, "position": null, "createdAt": "2026-11-22T11:12:13.456Z"
+        })
     }
 }
 
 /// List the applications and cancellations of a lecture, oldest first
 ///
-/// Never rewritten.
+/// `APPLIED` and `PROMOTED` took a place, `CANCELLED` gave one back. `WAITLISTED` joined the waiting list, `LEFT` left it without
+/// a place. Never rewritten.
 #[operation(tag = Administration, returns = "The history", codes(LectureNotFound))]
 pub(crate) async fn list_lecture_history(
     State(app): State<App>,

@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::change::nothing_named;
-use super::concert::{SectionShown, SectionsField};
+use super::concert::SectionShown;
 use super::figures::Figures;
+use super::layout::AddedField;
 use super::prices::PricesField;
 use crate::http::App;
 use crate::http::input::staff::{ReadSale, RunSale, Staff};
@@ -160,8 +161,8 @@ async fn wake_room(app: &App, performance: PerformanceId) -> Result<(), Problem>
 /// Seats to add to a performance.
 #[derive(Body, JsonSchema)]
 pub(crate) struct AddSeatsBody {
-    /// Sections that share no seat, with one another and with the performance.
-    seats: SectionsField,
+    /// Ranges that share no seat, with one another and with the performance.
+    seats: AddedField,
 }
 
 impl Sample for AddSeatsBody {
@@ -173,7 +174,8 @@ impl Sample for AddSeatsBody {
 /// Add seats to a performance
 ///
 /// Buyers see them at once. Neighbours of one grade and price become one section, and a performance has at most 1,000 sections.
-/// `seat-exists` names the first 20 seats that it has already.
+/// If the performance has a layout, `section` and `row` are required: a new row ranks last in its section, a new section last in the
+/// hall, and at most 200 sections and 2,000 segments are taken. Without a layout they are refused. `seat-exists` names the first 20 seats that it has already.
 #[operation(
     tag = Administration,
     returns = "The performance",
@@ -186,11 +188,11 @@ pub(crate) async fn add_performance_seats(
     payload: Payload<AddSeatsBody>,
 ) -> Result<Decided<Created<AdminPerformance>>, Problem> {
     let performance = path.id()?;
-    let AddSeatsBody { seats: SectionsField(seats) } = payload.read()?;
+    let AddSeatsBody { seats: AddedField { seats, places } } = payload.read()?;
     wake_room(&app, performance).await?;
     let calendar = app.calendar.clone();
     let show = move |performance: &Performance| Created(AdminPerformance::of(performance, &calendar));
-    let answer = app.decide_by_staff(&staff, AddSeats { performance, seats }, &payload, show).await;
+    let answer = app.decide_by_staff(&staff, AddSeats { performance, seats, places }, &payload, show).await;
     app.see_own_changes().await;
     answer
 }

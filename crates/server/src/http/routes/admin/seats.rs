@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use futures_util::stream;
 use onsale_app::store::{SeatRecord, SeatTaken};
-use onsale_domain::concert::Performance;
+use onsale_domain::concert::{Layout, Performance};
 use onsale_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::time::Timestamp;
 use onsale_macros::operation;
@@ -31,6 +31,9 @@ const PART: usize = 1_000;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AdminSeat {
     seat: u32,
+    /// The section and the row; null if the performance has no layout.
+    section: Option<String>,
+    row: Option<String>,
     grade: String,
     /// Points.
     price: i64,
@@ -58,10 +61,13 @@ pub(crate) struct AdminSeat {
 }
 
 impl AdminSeat {
-    fn new(number: u32, performance: &Performance) -> Self {
+    fn new(number: u32, performance: &Performance, layout: Option<&Layout>) -> Self {
+        let place = layout.and_then(|layout| layout.place_of(number));
         let section = performance.seating.section_of(number);
         Self {
             seat: number,
+            section: place.map(|(section, _)| section.name.to_string()),
+            row: place.map(|(_, row)| row.name.to_string()),
             grade: section.map_or_else(String::new, |section| section.grade.to_string()),
             price: section.map_or(0, |section| section.price),
             status: ShownStatus::Available,
@@ -94,7 +100,7 @@ impl AdminSeat {
 impl Sample for AdminSeat {
     fn sample() -> Value {
         json!({
-            "seat": 7, "grade": "R", "price": 50_000, "status": "HELD", "userId": "42",
+            "seat": 7, "section": null, "row": null, "grade": "R", "price": 50_000, "status": "HELD", "userId": "42",
             "reservationId": sample::RESERVATION, "heldUntil": "2026-11-22T11:17:13.456Z"
         })
     }
@@ -113,23 +119,31 @@ pub(crate) async fn list_performance_seats(
 ) -> Result<Streamed<AdminSeat>, Problem> {
     query.read()?;
     let performance = Arc::new(find(&app, path.id()?).await?);
+    let layouts = app.read(app.reader.layouts(Some(&[performance.id]))).await?;
+    let layout = layouts.into_iter().next().map(|(_, layout)| layout);
     let numbers: Vec<u32> = performance.seating.seats().map(|(number, _)| number).collect();
     let mut parts: Vec<Vec<u32>> = numbers.chunks(PART).map(<[u32]>::to_vec).collect();
     parts.reverse();
     // Before the status: a database that does not answer is a 503.
     let first = parts.pop().unwrap_or_default();
-    let first = read(&app, &performance, &first).await?;
-    let rest = stream::try_unfold((app.clone(), performance, parts), async |(app, performance, mut parts)| {
-        let Some(part) = parts.pop() else { return Ok(None) };
-        let seats = read(&app, &performance, &part).await?;
-        Ok(Some((seats, (app, performance, parts))))
-    });
+    let first = read(&app, &performance, layout.as_deref(), &first).await?;
+    let rest =
+        stream::try_unfold((app.clone(), performance, layout, parts), async |(app, performance, layout, mut parts)| {
+            let Some(part) = parts.pop() else { return Ok(None) };
+            let seats = read(&app, &performance, layout.as_deref(), &part).await?;
+            Ok(Some((seats, (app, performance, layout, parts))))
+        });
     Ok(Streamed::of(first, rest).map_body(|body| staff.lasting().guard(&app, body)))
 }
 
 /// The seats with these numbers, which ascend.
-async fn read(app: &App, performance: &Performance, numbers: &[u32]) -> Result<Vec<AdminSeat>, Problem> {
-    let mut seats: Vec<AdminSeat> = numbers.iter().map(|number| AdminSeat::new(*number, performance)).collect();
+async fn read(
+    app: &App,
+    performance: &Performance,
+    layout: Option<&Layout>,
+    numbers: &[u32],
+) -> Result<Vec<AdminSeat>, Problem> {
+    let mut seats: Vec<AdminSeat> = numbers.iter().map(|number| AdminSeat::new(*number, performance, layout)).collect();
     let (Some(from), Some(to)) = (numbers.first(), numbers.last()) else { return Ok(seats) };
     let records = app.read(app.reader.taken_seats(performance.id, *from..=*to)).await?;
     let now = app.reader.now();

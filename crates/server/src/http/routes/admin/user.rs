@@ -79,7 +79,7 @@ pub(crate) struct UserShown {
     reservations: Vec<ReservationShown>,
     payments: Vec<PaymentShown>,
     refunds: Vec<AdminRefund>,
-    /// Lectures in which the user has a place.
+    /// Lectures in which the user has a place or waits for one.
     applications: Vec<Application>,
     /// Places in line of concerts that are not over.
     places: Vec<UserPlace>,
@@ -170,6 +170,7 @@ async fn places(app: &App, user: &UserId) -> Result<Vec<UserPlace>, Problem> {
     tokens.sort_by_key(|token| std::cmp::Reverse(token.issued_at));
     let shown = tokens.iter().take(SHOWN).filter_map(|token| {
         let (status, position) = match app.rooms.look(token)? {
+            Look::Early(position) => (TokenStatus::Early, position),
             Look::Waiting(position) => (TokenStatus::Waiting, Some(position)),
             Look::Active => (TokenStatus::Active, None),
             Look::Expired => (TokenStatus::Expired, None),

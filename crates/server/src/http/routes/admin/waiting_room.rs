@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use onsale_domain::ids::ConcertId;
-use onsale_domain::waiting_room::{Configure, Patch, Settings};
+use onsale_domain::waiting_room::{Configure, DrawPatch, Patch, Seed, Settings};
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,7 +15,8 @@ use crate::http::input::{Body, Path, Payload, Query};
 use crate::http::openapi::Sample;
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Decided, OkJson};
-use crate::http::values::Count;
+use crate::http::routes::hours::InstantField;
+use crate::http::values::{Count, Instant, Name, Nullable, PlaceOrder};
 
 /// Settings of a waiting room. A missing field takes the server's default.
 #[derive(Body, Default, JsonSchema)]
@@ -26,6 +27,14 @@ pub(crate) struct QueueBody {
     admit_per_second: Option<Count<1, { Settings::RATE_MAX }>>,
     active_seconds: Option<Count<1, { Settings::ACTIVE_SECONDS_MAX }>>,
     claim_seconds: Option<Count<1, { Settings::CLAIM_SECONDS_MAX }>>,
+    /// From this instant on users enter before the sale opens; null for none. It is earlier than `opensAt`, and fixed once it
+    /// has passed.
+    early_from: Option<InstantField>,
+    /// How the order of early places is decided. Fixed once a place was handed out.
+    order: Option<PlaceOrder>,
+    /// When the list of a draw closes: after `earlyFrom`, and not after `opensAt`. A minute before the opening unless said, but not
+    /// before the middle of the early period. Once a place was handed out it moves only later, until five minutes before it.
+    draw_at: Option<Instant>,
 }
 
 impl QueueBody {
@@ -36,6 +45,9 @@ impl QueueBody {
             active_seconds: self.active_seconds.map(|Count(seconds)| seconds),
             claim_seconds: self.claim_seconds.map(|Count(seconds)| seconds),
             paused: None,
+            early_from: self.early_from.map(|InstantField(from)| from),
+            order: self.order.map(|PlaceOrder(order)| order),
+            draw_at: self.draw_at.map(|Instant(at)| at),
         }
     }
 }
@@ -54,18 +66,29 @@ pub(crate) struct QueueSettings {
     claim_seconds: u32,
     /// Admission is stopped; entering, polling and leaving go on.
     paused: bool,
+    /// From this instant on users enter before the sale opens; null if they may not.
+    early_from: Option<Instant>,
+    /// How the order of early places is decided.
+    order: PlaceOrder,
+    /// When the list of a draw closes; null if places follow the order of arrival.
+    draw_at: Option<Instant>,
 }
 
 impl QueueSettings {
     pub(crate) fn of(settings: &Settings) -> Self {
-        let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, .. } = *settings;
-        Self { max_active, admit_per_second, active_seconds, claim_seconds, paused }
+        let Settings {
+            max_active, admit_per_second, active_seconds, claim_seconds, paused, early_from, draw_at, ..
+        } = *settings;
+        let (early_from, draw_at, order) =
+            (early_from.map(Instant), draw_at.map(Instant), PlaceOrder(settings.order()));
+        Self { max_active, admit_per_second, active_seconds, claim_seconds, paused, early_from, order, draw_at }
     }
 }
 
 impl Sample for QueueSettings {
     fn sample() -> Value {
-        json!({"maxActive": 200, "admitPerSecond": 50, "activeSeconds": 600, "claimSeconds": 60, "paused": false})
+        json!({"maxActive": 200, "admitPerSecond": 50, "activeSeconds": 600, "claimSeconds": 60, "paused": false,
+            "earlyFrom": null, "order": "arrival", "drawAt": null})
     }
 }
 
@@ -111,8 +134,14 @@ pub(crate) async fn get_queue_settings(
 /// What to change about a waiting room. A missing field keeps its value.
 #[derive(Body, JsonSchema)]
 #[schemars(rename = "QueueSettingsPatch", extend("minProperties" = 1))]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct QueuePatch {
     paused: Option<bool>,
+    /// Names one future public value that becomes part of a draw, such as `drand quicknet round 34400000`; null removes it. With
+    /// `beaconAt`. Fixed once a place was handed out.
+    beacon_name: Option<Nullable<Name>>,
+    /// When that value will be known; null removes it. At least 10 seconds after `drawAt`, and not after `opensAt`.
+    beacon_at: Option<InstantField>,
     #[serde(flatten)]
     settings: QueueBody,
 }
@@ -126,8 +155,8 @@ impl Sample for QueuePatch {
 /// Change how a waiting room admits
 ///
 /// What is not named stays. `paused` stops admission only. Turns that run keep the time they were given. At least one field is
-/// needed.
-#[operation(tag = Administration, returns = "The settings from now on", codes(ConcertNotFound))]
+/// needed. `earlyFrom` cannot change once it has passed: `room-in-use`.
+#[operation(tag = Administration, returns = "The settings from now on", codes(ConcertNotFound, RoomInUse))]
 pub(crate) async fn update_queue_settings(
     State(app): State<App>,
     staff: Staff<RunSale>,
@@ -135,13 +164,20 @@ pub(crate) async fn update_queue_settings(
     payload: Payload<QueuePatch>,
 ) -> Result<Decided<OkJson<QueueSettings>>, Problem> {
     let concert = path.id()?;
-    let QueuePatch { settings, paused } = payload.read()?;
+    let QueuePatch { settings, paused, beacon_name, beacon_at } = payload.read()?;
+    let draw = DrawPatch {
+        beacon_name: beacon_name.map(|Nullable(name)| name.map(|Name(name)| name.into())),
+        beacon_at: beacon_at.map(|InstantField(at)| at),
+        seed: Some(Seed::new(rand::random())),
+    };
     let patch = Patch { paused, ..settings.into_patch() };
-    if patch == Patch::default() {
+    if patch == Patch::default() && draw.beacon_name.is_none() && draw.beacon_at.is_none() {
         return Err(nothing_named());
     }
     // A retired room is loaded first, so that this instance sees what changes it.
     app.rooms.find(concert).await?;
-    app.decide_by_staff(&staff, Configure { concert, patch }, &payload, |settings| OkJson(QueueSettings::of(settings)))
-        .await
+    app.decide_by_staff(&staff, Configure { concert, patch, draw }, &payload, |settings| {
+        OkJson(QueueSettings::of(settings))
+    })
+    .await
 }

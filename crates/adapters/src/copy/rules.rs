@@ -43,7 +43,6 @@ pub(super) const ONLY_IN: &[OnlyIn] = &[
         "given_up_version",
         "CASE standing WHEN 'GIVEN_UP' THEN (SELECT version FROM rooms WHERE rooms.concert_id = places.concert_id) END",
     ),
-    on_postgres("rooms", "drawn_version", "version"),
     on_postgres("rooms", "stated_version", "version"),
     on_postgres("turns", "settled_at", "NULL"),
     on_postgres("turns", "version", "(SELECT version FROM rooms WHERE rooms.concert_id = turns.concert_id)"),

@@ -23,8 +23,8 @@ pub(super) const GIVEN_UP: &str = "WITH near AS MATERIALIZED (SELECT concert_id,
 
 pub(super) const MAKE: &str = "INSERT INTO rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
         issued, served, given_up, active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at,
-        admitted, early_from, opened_at, draw_at, list, codes_until, stated_version, drawn_version)
-    SELECT *, version, version FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[],
+        admitted, early_from, opened_at, draw_at, list, codes_until, stated_version)
+    SELECT *, version FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[],
             $6::boolean[], $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[],
             $14::bytea[], $15::boolean[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[],
             $21::bigint[], $22::bigint[], $23::bytea[], $24::bigint[])
@@ -40,7 +40,7 @@ pub(super) const UPDATE: [&str; 2] = updates!(
      active = v.active, admissions = v.admissions, version = v.version, updated_at = v.updated_at, blocks = v.blocks, \
      closed = v.closed, extensions = v.extensions, opens_at = v.opens_at, closes_at = v.closes_at, \
      admitted = v.admitted, early_from = v.early_from, opened_at = v.opened_at, draw_at = v.draw_at, \
-     list = v.list, codes_until = v.codes_until, stated_version = v.version, drawn_version = v.version",
+     list = v.list, codes_until = v.codes_until, stated_version = v.version",
     "$1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[], $7::bigint[], $8::bigint[], \
      $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[], $15::boolean[], $16::bigint[], \
      $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bytea[], $24::bigint[]",

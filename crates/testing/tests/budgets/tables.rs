@@ -79,7 +79,7 @@ const ONLY_POSTGRES: [(&str, &[&str]); 8] = [
     ("lectures", &["written_version"]),
     ("performances", &["known_version", "revised_at", "stated_version"]),
     ("places", &["given_up_version"]),
-    ("rooms", &["drawn_version", "stated_version"]),
+    ("rooms", &["stated_version"]),
     ("turns", &["settled_at", "version"]),
 ];
 const ONLY_SQLITE: [(&str, &[&str]); 1] = [("kept_answers", &["position"])];

@@ -9,7 +9,8 @@ ALTER TABLE rooms ADD COLUMN codes_until bigint;
 ALTER TABLE performances ADD COLUMN codes_until bigint;
 
 -- Stop all servers before this step. A server of an older schema does not know that a code is needed. It writes `written_version`
--- when it changes a room or a performance, and does not find that column any more: its entry or its hold fails.
+-- when it changes a room or a performance, and does not find that column any more: its entry or its hold fails. Nor does it know
+-- early entry and draws: it would admit in order of entry numbers.
 ALTER TABLE performances RENAME COLUMN written_version TO stated_version;
 ALTER TABLE rooms RENAME COLUMN written_version TO stated_version;
 
@@ -181,11 +182,6 @@ ALTER TABLE rooms ADD COLUMN opened_at bigint;
 ALTER TABLE rooms ADD COLUMN draw_at bigint CHECK (draw_at > early_from AND draw_at <= opens_at);
 -- The list from its closing on, 40 bytes: closing, entries, last entry number, users who left since, draw (0 before it).
 ALTER TABLE rooms ADD COLUMN list bytea CHECK (octet_length(list) = 40);
--- A server of schema 16 would admit entry numbers in order of arrival. It writes a new version of a room and leaves this column as
--- it is, and the constraint refuses that in a room whose order is drawn.
-ALTER TABLE rooms ADD COLUMN drawn_version bigint;
-ALTER TABLE rooms ADD CONSTRAINT servers_of_schema_16_cannot_draw
-    CHECK (draw_at IS NULL OR coalesce(drawn_version, -1) = version);
 
 -- One row for each room whose order is or was a draw.
 CREATE TABLE draws (

@@ -142,7 +142,8 @@ macro_rules! locks {
 pub(super) use locks;
 
 /// Two statements that update locked rows: by key, and by address (the last array). The second fails with a division by zero
-/// unless it finds every row, and returns the new address if it updated one.
+/// unless it finds every row, and returns the new address if it updated one. Its limit changes no row: the planner takes
+/// a limit that it does not know for one row. Without it, it expects ten rows, and looks them up by key, through all versions.
 macro_rules! updates {
     ($table:literal, $key:literal, $set:literal, $arrays:literal, $addresses:literal, $columns:literal) => {
         [
@@ -167,11 +168,11 @@ macro_rules! updates {
                 $table,
                 " SET ",
                 $set,
-                " FROM unnest(",
+                " FROM (SELECT * FROM unnest(",
                 $arrays,
                 ", ",
                 $addresses,
-                "::tid[]) v (",
+                "::tid[]) LIMIT cardinality($1)) v (",
                 $columns,
                 ", address) WHERE ",
                 $table,

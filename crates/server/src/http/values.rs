@@ -241,7 +241,7 @@ impl Text for Version {
     }
 }
 
-inline_schema!(Version => json_schema!({"type": "integer", "format": "uint64", "minimum": 0}));
+inline_schema!(Version => json_schema!({"type": "integer", "format": "int64", "minimum": 0}));
 
 /// A value for which `null` means the same as leaving it out. For any other value `null` is an error.
 #[derive(Clone, Debug)]

@@ -384,7 +384,7 @@ fn parameters_are_sound(call: &str, operation: &Value) {
     let takes_key = known.contains(&("header".to_owned(), "Idempotency-Key".to_owned()));
     assert_eq!(takes_key, !call.starts_with("GET"), "{call}: an Idempotency-Key goes with every change");
     let has_body = operation["requestBody"].is_object();
-    assert_eq!(has_body, call.starts_with("P"), "{call}: a body goes with every POST and PATCH");
+    assert_eq!(has_body, call.starts_with("P"), "{call}: a body goes with every POST, PUT and PATCH");
 }
 
 #[tokio::test]

@@ -116,5 +116,5 @@ fn a_released_schema_does_not_change() {
         }
         count += 1;
     }
-    assert_eq!(count, 20);
+    assert_eq!(count, 23);
 }

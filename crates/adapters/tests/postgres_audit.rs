@@ -309,7 +309,7 @@ const WRONGS: &[(&str, &[&str])] = &[
         &["at most one check-in"],
     ),
     (
-        "INSERT INTO events SELECT topic, subject, 7, id(97), 97, 'onsale.ticket.voided.v1', 1, '{}' FROM events
+        "INSERT INTO events SELECT topic, subject, 70, id(97), 97, 'onsale.ticket.voided.v1', 1, '{}' FROM events
              WHERE event_id = id(30)",
         &["every event describes"],
     ),

@@ -68,7 +68,7 @@ pub(crate) struct CodeBody {
     uses_per_user: Count<1, USES_MAX>,
     /// Before this instant the code is not valid; null for no bound.
     from: Option<InstantField>,
-    /// From this instant on the code is not valid; later than `from`, and null for no bound.
+    /// From this instant on the code is not valid; later than `from`, and null for none.
     until: Option<InstantField>,
 }
 

@@ -3,7 +3,7 @@
 mod concert;
 
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{ConcertId, EventId, PerformanceId, SessionId, TokenId, UserId};
+use onsale_domain::ids::{ConcertId, EventId, SessionId, TokenId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::presale::Code;

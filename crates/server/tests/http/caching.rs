@@ -10,13 +10,15 @@ use crate::fixture::{Fixture, Operation};
 use crate::support::raw::{connect, request};
 
 /// Operations whose successes have their own cache headers. All others, and every problem, are `no-store`.
-const KEPT: [(&str, &str); 6] = [
+const KEPT: [(&str, &str); 7] = [
     ("listConcerts", "public, max-age=1"),
     ("listLectures", "public, max-age=1"),
     ("listConcertDates", "private, no-cache"),
     ("listConcertSeats", "private, no-cache"),
     ("listConcertSections", "private, no-cache"),
     ("getOpenapi", "no-cache"),
+    // Of a list that is drawn.
+    ("listDrawEntries", "public, max-age=31536000, immutable"),
 ];
 
 fn is_marked(reply: &Reply, kept: &str) {

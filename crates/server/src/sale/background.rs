@@ -77,6 +77,9 @@ impl Sale {
         self.tasks.spawn(promoter.run(self.stop.clone()));
         let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
         self.tasks.spawn(staff);
+        if let Some(ends) = self.session_ends.clone() {
+            self.tasks.spawn(ends.run(metrics("ended-sessions"), self.stop.clone()));
+        }
         self.tasks.spawn(self.live.clone().run(metrics("live-figures"), self.stop.clone()));
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));
         self.tasks.spawn(keeper.run(self.stop.clone()));

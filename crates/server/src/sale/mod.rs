@@ -18,6 +18,7 @@ use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::emptier::EmptierWaker;
 use onsale_app::live::{Live, Sources};
 use onsale_app::relay::RelayWaker;
+use onsale_app::sessions::SessionEnds;
 use onsale_app::staff::StaffKeys;
 use onsale_app::store::{Store, StoreError};
 use onsale_app::timetable::Timetable;
@@ -80,6 +81,8 @@ pub(crate) struct Sale {
     pub(crate) live: Arc<Live>,
     /// The keys of staff.
     pub(crate) staff: Arc<StaffKeys>,
+    /// The ended sessions of users, if the pages sign in.
+    pub(crate) session_ends: Option<Arc<SessionEnds>>,
     /// The brokers that receive events; `None`: events stay in the database.
     kafka: Option<Arc<KafkaSink>>,
     /// Which parts are degraded, as the background tasks last found.
@@ -172,6 +175,10 @@ impl Sale {
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
         let home = home(memory.as_ref(), &desk, &rooms);
         let staff = Arc::new(StaffKeys::load(reader.clone()).await?);
+        let session_ends = match settings.auth.provider() {
+            Some(_) => Some(Arc::new(SessionEnds::load(reader.clone()).await?)),
+            None => None,
+        };
         let database = Arc::new(DatabaseWatch::new(reader, desk.clone(), conditions.clone()));
         // `/readyz` lists the parts in this order.
         settings.redis.iter().for_each(|_| conditions.watch("redis"));
@@ -189,6 +196,7 @@ impl Sale {
             emptier: EmptierWaker::default(),
             live,
             staff,
+            session_ends,
             kafka,
             conditions,
             database,

@@ -25,6 +25,7 @@ use crate::http::App;
 use crate::http::edge::UNMATCHED;
 use crate::http::input::coding;
 use crate::http::input::staff::StaffCall;
+use crate::http::input::user_session::{self, Offered};
 use crate::http::reply::problem::Problem;
 use crate::http::routes::waiting_room_events::EVENTS_PATH;
 
@@ -105,6 +106,10 @@ impl Outer {
         if request.uri().path() == EVENTS_PATH {
             request.extensions_mut().insert(Peer::new(pulse.clone()));
         }
+        let offered = Offered::of(&self.app, &request, || guard::is_from_own_page(&self.app.web, &request));
+        if let Some(offered) = &offered {
+            request.extensions_mut().insert(offered.clone());
+        }
         let sharing = Sharing::of(&self.app.web, &request);
         let checked = match check_slot(request.uri().path(), client) {
             Ok(()) => self.limit_client(&mut request, client).and_then(|()| self.check(&request)),
@@ -127,6 +132,9 @@ impl Outer {
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, request_id);
         default_headers::set(headers);
+        if let Some(Offered::Valid(session)) = &offered {
+            user_session::renew(&self.app, session, headers);
+        }
         sharing.set_headers(headers);
         let is_incomplete = status == StatusCode::REQUEST_TIMEOUT || (expects && (is_safe || !status.is_success()));
         if is_incomplete || self.app.stopping.is_leaving() || pulse.is_ending() {

@@ -19,6 +19,7 @@ pub(crate) mod refund_policy;
 pub(crate) mod reservation;
 mod seats;
 pub(crate) mod section;
+pub(crate) mod session;
 pub(crate) mod ticket;
 pub(crate) mod waiting_room;
 pub(crate) mod waiting_room_events;

@@ -1,8 +1,9 @@
 // The visitor's user id and points: a small store, and the forms that change it.
 
-import { Problem, chargePoints, getPoints } from "./api.js";
+import { Problem, calls, chargePoints, getPoints } from "./api.js";
 import { fill, h, points, whole } from "./dom.js";
 import { session } from "./session.js";
+import { SIGNS_IN, signInButton, signOut, signedIn } from "./sign-in.js";
 import { tabs } from "./tabs.js";
 import { writes } from "./writes.js";
 
@@ -11,7 +12,8 @@ const STEPS = [10_000, 50_000, 100_000];
 
 /** Dispatches `change` when the user or the balance changes. */
 class Account extends EventTarget {
-  user = session.get("user");
+  /** Of this tab as the visitor typed it, or of the session once that is known. */
+  user = SIGNS_IN ? null : session.get("user");
   balance = null;
   /** The instant of the last change that the balance includes. */
   #updatedAt = null;
@@ -23,6 +25,13 @@ class Account extends EventTarget {
     [this.user, this.balance, this.token, this.#updatedAt] = [user, null, null, null];
     this.#tell();
     if (user) this.refresh();
+  }
+
+  /** Asks the server who is signed in. If it does not answer, the visitor stays who they were. */
+  async follow() {
+    if (!SIGNS_IN) return;
+    const user = await signedIn().catch(() => this.user);
+    if (user !== this.user) this.become(user);
   }
 
   async refresh() {
@@ -57,6 +66,9 @@ class Account extends EventTarget {
 
 export const account = new Account();
 
+/** The session has ended, or another tab has signed in as another user. */
+calls.addEventListener("stranger", () => account.follow());
+
 /** Changes that this visitor made in another tab show here too. */
 const seeDone = ({ detail }) => {
   if (detail.user === account.user) account.refresh();
@@ -90,6 +102,7 @@ export async function busily(button, task) {
 
 /** A form for the visitor's user id. */
 export function whoForm(onDone = () => {}) {
+  if (SIGNS_IN) return account.user ? signOutButton() : h("div", { class: "who" }, signInButton());
   const input = h("input", {
     id: "who", name: "user", value: account.user ?? SAMPLE, required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]{1,64}",
     autocomplete: "off", spellcheck: "false", "aria-describedby": "who-hint",
@@ -103,6 +116,15 @@ export function whoForm(onDone = () => {}) {
     h("label", { for: "who" }, "Who are you?"),
     h("div", { class: "pair" }, input, h("button", { class: "primary" }, "Continue")),
     h("p", { class: "hint", id: "who-hint" }, `Any id of letters, digits, _ and - will do. User ${SAMPLE} already has points.`));
+}
+
+/** A button that ends the session. Places in line and holds stay. */
+function signOutButton() {
+  const leave = (event) => busily(event.currentTarget, async () => {
+    if (await signOut()) account.become(null);
+    else notice("You are still signed in. Please try again.", "bad");
+  });
+  return h("button", { type: "button", class: "link", on: { click: leave } }, "Sign out");
 }
 
 /** Whether users charge their own wallets. With false only staff do, and the pages show no button for it. */
@@ -152,7 +174,7 @@ export function accountCard(signal) {
     fill(card,
       h("div", { class: "spread" },
         h("span", { class: "hint" }, "You are ", h("strong", {}, account.user)),
-        h("button", { class: "link", type: "button", on: { click: change } }, "Change")),
+        SIGNS_IN ? signOutButton() : h("button", { class: "link", type: "button", on: { click: change } }, "Change")),
       h("p", { class: "purse" }, balanceText(signal), " points"),
       chargeButtons(),
       h("a", { href: "#/account", class: "hint" }, "History and tickets"));

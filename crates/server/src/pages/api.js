@@ -130,6 +130,8 @@ export async function send(operation, method, path, options = {}) {
     body: parse(text),
   };
   if (response.ok || response.status === 304) return answer;
+  // The page does not know who the visitor is, or not any more.
+  if (["authentication-required", "not-your-account"].includes(answer.body?.code)) calls.dispatchEvent(new Event("stranger"));
   throw new Problem(response.status, answer.body ?? {}, Number(response.headers.get("Retry-After")) || null);
 }
 

@@ -92,6 +92,7 @@ files! {
     SCRIPT "schema.js",
     SCRIPT "seats.js",
     SCRIPT "session.js",
+    SCRIPT "sign-in.js",
     CSS "style.css",
     SCRIPT "tabs.js",
     SCRIPT "text.js",

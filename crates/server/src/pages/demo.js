@@ -6,6 +6,7 @@ import { fill, h, whole } from "./dom.js";
 import { accountView, homeView } from "./home.js";
 import { journeyView } from "./journey.js";
 import { at } from "./place.js";
+import { failedWords } from "./sign-in.js";
 import { undecidedBar } from "./undecided.js";
 
 const view = document.getElementById("view");
@@ -42,6 +43,11 @@ async function route() {
 }
 
 async function viewOf(kind, id, signal) {
+  if (kind === "sign-in") {
+    // Where the server sends a browser to whose sign-in failed.
+    history.replaceState(null, "", "#/");
+    notice(failedWords(id), "bad");
+  }
   if (kind === "account" && account.user) return accountView(signal);
   const first = await listConcerts();
   const found = kind === "concerts" ? await concertOf(id, first) : null;
@@ -80,6 +86,7 @@ addEventListener("hashchange", () => {
   if (location.hash === "#view") return;
   route();
 });
+await account.follow();
 account.dispatchEvent(new Event("change"));
 account.refresh();
 route();

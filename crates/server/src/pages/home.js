@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import { fill, h, plural, points, repeat, seatNames, whole } from "./dom.js";
 import { GrowingList, moreButton } from "./growing.js";
 import { poster } from "./poster.js";
+import { SIGNS_IN } from "./sign-in.js";
 import { datesOf, day, evening, moment, yours, zoneWords } from "./time.js";
 
 export function homeView(concerts, signal) {
@@ -129,7 +130,7 @@ function lectureRow(lecture, own, reload) {
 }
 
 function askWho() {
-  notice("First say who you are.");
+  notice(SIGNS_IN ? "First sign in." : "First say who you are.");
   document.getElementById("who")?.focus();
 }
 

@@ -14,6 +14,7 @@ import { lineView } from "./line.js";
 import { Payments } from "./payment.js";
 import { poster } from "./poster.js";
 import { clock, session } from "./session.js";
+import { SIGNS_IN } from "./sign-in.js";
 import { tabs } from "./tabs.js";
 import { ticketView } from "./ticket.js";
 import { datesOf } from "./time.js";
@@ -108,6 +109,8 @@ class Journey {
   }
 
   #crowdCard() {
+    // A crowd is made of users without a session.
+    if (SIGNS_IN) return null;
     this.#crowd ??= crowdCard(this.concert, this.signal);
     return this.#crowd;
   }

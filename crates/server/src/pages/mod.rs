@@ -29,11 +29,12 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Fills in the time zone of dates, who charges wallets, and the version of the asset files.
-    pub(crate) fn new(calendar: &Calendar, charged_by: ChargedBy) -> Self {
+    /// Fills in the time zone of dates, who charges wallets, whether visitors sign in, and the version of the asset files.
+    pub(crate) fn new(calendar: &Calendar, charged_by: ChargedBy, signs_in: bool) -> Self {
         let written = |text: &str| {
             let text = text.replace("{{timezone}}", calendar.zone_name()).replace("{{version}}", assets::version());
             let text = text.replace("{{charge}}", charged_by.as_str());
+            let text = text.replace("{{sign-in}}", if signs_in { "yes" } else { "no" });
             File::new(HTML, text)
         };
         Self {

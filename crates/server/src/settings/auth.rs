@@ -20,6 +20,7 @@ const SEVERAL_SECRETS_MIN: usize = 32;
 pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSetting> {
     let bad = |problem: String| Err(BadSetting { name: sources.name_of("auth"), problem });
     let jwks = sources.optional("jwks-url", JwksUrl::parse)?;
+    let provider_url = sources.optional("oidc-issuer", issuer)?;
     let mode = sources.parse("auth", |text| Ok(text.to_owned()))?;
     match mode.as_str() {
         "open" if !listen.ip().is_loopback() => bad(format!(
@@ -36,7 +37,7 @@ pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSet
                 secrets: present.into_iter().chain(previous).collect(),
                 public_keys: sources.optional("jwt-public-key", public_keys_or_files)?.unwrap_or_default(),
                 jwks,
-                provider: provider(sources, issuer.as_deref())?,
+                provider: provider(sources, provider_url, issuer.as_deref())?,
                 issuer,
                 audience: sources.optional("jwt-audience", |text| Ok(text.to_owned()))?,
             };
@@ -54,18 +55,22 @@ pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSet
     }
 }
 
-/// Reads the provider that users of the pages sign in at; `None` if no issuer is set. `jwt_issuer` is the required issuer of
+/// Reads the provider that users of the pages sign in at; `None` if there is no issuer. `jwt_issuer` is the required issuer of
 /// bearers.
 ///
 /// # Errors
 /// The setting that cannot be used, or that is missing next to the others.
-fn provider(sources: &Sources, jwt_issuer: Option<&str>) -> Result<Option<ProviderSettings>, BadSetting> {
+fn provider(
+    sources: &Sources,
+    issuer: Option<String>,
+    jwt_issuer: Option<&str>,
+) -> Result<Option<ProviderSettings>, BadSetting> {
     let bad =
         |name: &'static str, problem: &str| BadSetting { name: sources.name_of(name), problem: problem.to_owned() };
     let text = |text: &str| Ok(text.to_owned());
     let client_id = sources.optional("oidc-client-id", text)?;
     let client_secret = sources.optional("oidc-client-secret", |text| Ok(Secret::new(text)))?;
-    let Some(issuer) = sources.optional("oidc-issuer", issuer)? else {
+    let Some(issuer) = issuer else {
         let alone = [("oidc-client-id", client_id.is_some()), ("oidc-client-secret", client_secret.is_some())];
         let alone = alone.into_iter().find(|(_, is_set)| *is_set);
         return alone.map_or(Ok(None), |(name, _)| Err(bad(name, "is set without ONSALE_OIDC_ISSUER")));

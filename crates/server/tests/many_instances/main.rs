@@ -31,6 +31,7 @@ mod refunds;
 mod schema;
 mod seats;
 mod set_clock;
+mod sign_in;
 mod staff;
 mod stream;
 #[path = "../support/mod.rs"]

@@ -45,6 +45,8 @@ const CALLS: &str = "
     POST /payments/{paymentId}/tickets/{ticketId}/reissue
     GET /users/{userId}/tickets
     GET /tickets/keys
+    GET /session
+    POST /session/logout
     POST /check-ins
     POST /check-ins/batch
     DELETE /check-ins/{checkInId}
@@ -107,7 +109,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 50] = [
+const REFUSALS: [(&str, &[&str]); 51] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -248,6 +250,7 @@ const REFUSALS: [(&str, &[&str]); 50] = [
     ("POST /desk/session", &["401 admin-key-invalid", "403 origin-not-allowed", "429 too-many-requests"]),
     ("GET /desk/session", &["401 admin-key-invalid", "404 not-found"]),
     ("DELETE /desk/session", &["403 origin-not-allowed"]),
+    ("POST /session/logout", &["403 origin-not-allowed"]),
     ("GET /point/{id}", &["403 role-insufficient", "403 not-your-account"]),
 ];
 

@@ -99,16 +99,13 @@ pub(crate) fn lax(app: &App, name: &str, value: &str, seconds: u32) -> HeaderVal
     Cookie { name, value, seconds, same_site: SameSite::Lax, is_secure }.to_header(&app.web)
 }
 
-/// The session of the caller, if there is one that counts. 404 if this server has no sign-in.
+/// The session of the caller, if there is one that counts.
 pub(crate) struct CurrentUser(pub(crate) Option<UserSession>);
 
 impl FromRequestParts<App> for CurrentUser {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if app.sign_ins.is_none() {
-            return Err(Problem::new(Code::NotFound));
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         match parts.extensions.get::<Offered>().cloned() {
             Some(Offered::Foreign) => Offered::Foreign.session().map(|session| Self(Some(session))),
             Some(Offered::Valid(session)) => Ok(Self(Some(session))),
@@ -120,7 +117,6 @@ impl FromRequestParts<App> for CurrentUser {
 impl Input for CurrentUser {
     fn describe(operation: &mut Operation) {
         operation.proof(Proof::UserSession);
-        operation.codes(&[Code::NotFound]);
-        operation.paragraph("Answers 404 without `ONSALE_OIDC_ISSUER`.");
+        operation.paragraph("There are sessions only with `ONSALE_OIDC_ISSUER`.");
     }
 }

@@ -91,7 +91,7 @@ fn security_schemes() -> Value {
     json!({
         "bearer": {
             "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-            "description": "Needed if the server runs with `ONSALE_AUTH=jwt`: the claim `sub` is the user."
+            "description": "Needed if the server runs with `ONSALE_AUTH=jwt`: the claim `sub` names the user."
         },
         "queueToken": {
             "type": "apiKey", "in": "header", "name": "Queue-Token",

@@ -1,5 +1,7 @@
 //! Reads of ended sessions.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use onsale_app::store::{EndedSessions, StoreError};
 use onsale_domain::session::EndedSession;

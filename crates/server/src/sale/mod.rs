@@ -20,7 +20,7 @@ use onsale_app::live::{Live, Sources};
 use onsale_app::relay::RelayWaker;
 use onsale_app::sessions::SessionEnds;
 use onsale_app::staff::StaffKeys;
-use onsale_app::store::{Store, StoreError};
+use onsale_app::store::{Reader, Store, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
 use onsale_app::waiting_room::home::{DatabaseHome, Home, PlaceMemory, RedisHome};
@@ -128,6 +128,14 @@ fn home(memory: Option<&Arc<dyn PlaceMemory>>, desk: &Arc<Desk>, rooms: &Arc<Roo
     }
 }
 
+/// The ended sessions of users, if the pages sign in.
+async fn session_ends(settings: &Settings, reader: &Arc<dyn Reader>) -> Result<Option<Arc<SessionEnds>>, StoreError> {
+    match settings.auth.provider() {
+        Some(_) => Ok(Some(Arc::new(SessionEnds::load(reader.clone()).await?))),
+        None => Ok(None),
+    }
+}
+
 impl Sale {
     /// Opens the database, reads the catalogue and the waiting rooms into memory, and opens the desk.
     ///
@@ -175,10 +183,7 @@ impl Sale {
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
         let home = home(memory.as_ref(), &desk, &rooms);
         let staff = Arc::new(StaffKeys::load(reader.clone()).await?);
-        let session_ends = match settings.auth.provider() {
-            Some(_) => Some(Arc::new(SessionEnds::load(reader.clone()).await?)),
-            None => None,
-        };
+        let session_ends = session_ends(settings, &reader).await?;
         let database = Arc::new(DatabaseWatch::new(reader, desk.clone(), conditions.clone()));
         // `/readyz` lists the parts in this order.
         settings.redis.iter().for_each(|_| conditions.watch("redis"));

@@ -34,8 +34,8 @@ use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
-    cancellation, code, concert_reads, draw, ended_session, event, export, extension, figures, hall, idempotency,
-    lecture_reads, payment, refund, staff, staff_session, ticket_reads, waiting_list, wallet,
+    cancellation, code, concert_reads, draw, event, export, extension, figures, hall, idempotency, lecture_reads,
+    payment, refund, staff, staff_session, ticket_reads, waiting_list, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -63,7 +63,7 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     code::READS,
     cancellation::READS,
     draw::READS,
-    ended_session::READS,
+    crate::postgres::ended_session::READS,
     event::READS,
     event::LOG_READS,
     idempotency::READS,

@@ -31,7 +31,7 @@ const DESCRIPTION: &str = "/.well-known/openid-configuration";
 /// Why a sign-in failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failed {
-    /// What the browser brought back is no answer to a sign-in that this server began in it. The text says what is wrong.
+    /// What the browser brought back is no answer to a sign-in that this server began in it. The text is for the log.
     Invalid(&'static str),
     /// The user or the provider refused.
     Refused,
@@ -100,7 +100,7 @@ struct Refusal {
 /// Signs users in at one provider.
 pub(super) struct Provider {
     settings: ProviderSettings,
-    /// Where the provider sends the browser back to.
+    /// The address to which the provider sends the browser back.
     redirect: String,
     client: Client,
     /// Held only to clone or replace the `Arc`, never across a fetch.
@@ -186,7 +186,7 @@ impl Provider {
         })
     }
 
-    /// Where the browser goes to sign in.
+    /// The address at which the browser signs in.
     ///
     /// # Errors
     /// [`Failed::Unavailable`] if the provider never described itself.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::signed::Signer;
 
-/// The first byte of a session, so that a later form can be told from this one.
+/// The first byte of a session, so that this form differs from later ones.
 const VERSION: u8 = 1;
 
 /// The bytes before the user: version, id, and the instant from which it opens nothing.

@@ -44,7 +44,7 @@ async function route() {
 
 async function viewOf(kind, id, signal) {
   if (kind === "sign-in") {
-    // Where the server sends a browser to whose sign-in failed.
+    // The server sends a browser to this address if its sign-in failed.
     history.replaceState(null, "", "#/");
     notice(failedWords(id), "bad");
   }

@@ -160,8 +160,7 @@ impl Sale {
         store.register(registry);
         rooms.estimates.register(registry);
         register_reads(registry, [&rooms.admitted, &seat_maps.reads, &catalogue.reads, &timetable.reads]);
-        let waker = Arc::new(RelayWaker::default());
-        let cancelled = Arc::new(CancellerWake::default());
+        let (waker, cancelled) = (Arc::new(RelayWaker::default()), Arc::new(CancellerWake::default()));
         let board = store.board();
         let sources = Sources { reader: reader.clone(), rooms: rooms.clone(), catalogue: catalogue.clone(), board };
         let live = Arc::new(Live::new(sources));

@@ -32,7 +32,7 @@ async function approve(page, base, login) {
   await page.locator('input[name="login"]').fill(login);
   await page.locator('input[name="password"]').fill("any");
   await page.locator('button[type="submit"]').click();
-  // The consent is asked for on a page of its own.
+  // The provider has a page of its own for the consent.
   await page.locator('input[name="prompt"][value="consent"]').waitFor({ state: "attached" });
   await page.locator('button[type="submit"]').click();
   await page.waitForURL((url) => url.href.startsWith(`${base}/#`) || url.href === `${base}/`);

@@ -100,7 +100,7 @@ impl Outer {
         let is_safe = request.method().is_safe();
         let path_for_log = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
         if self.clients.is_staffs(request.method(), request.uri().path()) {
-            let is_from_own_page = guard::is_from_own_page(&self.app.web, &request);
+            let is_from_own_page = guard::has_own_origin(&self.app.web, &request);
             request.extensions_mut().insert(StaffCall { request_id: request_id.clone(), is_from_own_page });
         }
         if request.uri().path() == EVENTS_PATH {

@@ -75,8 +75,8 @@ impl Input for OwnPage {
     fn describe(operation: &mut Operation) {
         operation.codes(&[Code::OriginNotAllowed]);
         operation.paragraph(
-            "The request must have an `Origin` equal to that of this server (`ONSALE_PUBLIC_URL`, else `Host`), or without one \
-             `Sec-Fetch-Site: same-origin`, as browsers send it from its own pages. An `Idempotency-Key` is ignored.",
+            "The request must have an `Origin` equal to that of this server (`ONSALE_PUBLIC_URL`, else `Host`), as browsers \
+             send it from its own pages. An `Idempotency-Key` is ignored.",
         );
     }
 }

@@ -34,7 +34,7 @@ pub(crate) enum Offered {
 
 impl Offered {
     /// The session of a request, checked in memory. `None` if the request has none, or has an `Authorization`, or is a read by a
-    /// page of another site. `is_from_own_page` tells whether a page of this server sent it.
+    /// page of another site. `is_from_own_page`: whether a page of this server sent it.
     pub(crate) fn of<B>(app: &App, request: &Request<B>, is_from_own_page: impl FnOnce() -> bool) -> Option<Self> {
         let sign_ins = app.sign_ins.as_ref()?;
         let headers = request.headers();

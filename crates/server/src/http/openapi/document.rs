@@ -110,7 +110,7 @@ fn security_schemes() -> Value {
             "type": "apiKey", "in": "cookie", "name": USER_COOKIE,
             "description": "The cookie of a user who signed in at the provider of `ONSALE_OIDC_ISSUER`. It stands for a \
                 bearer of this user if the request has no `Authorization`. Writes with it need an `Origin` equal to that \
-                of this server."
+                of this server, or without one `Sec-Fetch-Site: same-origin`."
         },
         "deskSession": {
             "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE,

@@ -7,9 +7,9 @@ use crate::settings::WebSettings;
 /// Whether a browser sends a cookie with a request that a page of another site caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SameSite {
-    /// Never.
+    /// It sends the cookie with no such request.
     Strict,
-    /// Only if the visitor goes to a page of this server, as on the way back from a provider.
+    /// It sends the cookie if the visitor goes to a page of this server, as on the way back from a provider.
     Lax,
 }
 

@@ -1,4 +1,4 @@
-//! Answers of a provider that sign nobody in.
+//! Answers of a provider that sign no user in.
 
 use axum::http::StatusCode;
 use onsale_testing::{Reply, now_millis};
@@ -54,7 +54,7 @@ async fn an_answer_to_another_sign_in_is_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_user_signs_nobody_in() {
+async fn an_answer_without_a_user_makes_no_session() {
     let (provider, sale) = scene(&[]).await;
     let issuer = &provider.issuer;
     for (query, word) in [

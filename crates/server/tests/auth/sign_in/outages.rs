@@ -1,4 +1,4 @@
-//! A provider that is away: nobody signs in, and nothing else stops.
+//! A provider that is away: no user signs in, and nothing else stops.
 
 use onsale_testing::Port;
 use serde_json::json;

@@ -95,7 +95,7 @@ fn keep(response: &Response, cookies: &mut std::collections::BTreeMap<String, St
 #[tokio::test]
 async fn a_user_signs_in_at_a_real_provider() {
     let is_there = Path::new(BROWSER_TESTS).join("node_modules/oidc-provider").exists();
-    if without("node") || absent(is_there, "the packages of crates/server/tests/browser/run") {
+    if without("node") || absent(is_there, "the packages of crates/server/tests/browser/install") {
         return;
     }
     let (child, output, issuer) = provider().await;

@@ -58,6 +58,10 @@ pub(crate) struct Provider {
     serving: Arc<Mutex<Option<AbortHandle>>>,
 }
 
+fn answer(status: StatusCode, body: &Value) -> Response {
+    (status, [("content-type", "application/json")], body.to_string()).into_response()
+}
+
 async fn describe(State(provider): State<Provider>) -> Response {
     let issuer = &provider.issuer;
     let mut description = json!({
@@ -67,7 +71,7 @@ async fn describe(State(provider): State<Provider>) -> Response {
     });
     let changed = provider.known.lock().unwrap().description.clone();
     description.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
-    axum::Json(description).into_response()
+    answer(StatusCode::OK, &description)
 }
 
 async fn publish(State(provider): State<Provider>) -> Response {
@@ -77,20 +81,19 @@ async fn publish(State(provider): State<Provider>) -> Response {
     let (x, y) = der[der.len() - 64..].split_at(32);
     let [x, y] = [x, y].map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
     let id = provider.known.lock().unwrap().key_id.clone();
-    axum::Json(json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": id, "use": "sig", "x": x, "y": y}]}))
-        .into_response()
+    answer(StatusCode::OK, &json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": id, "use": "sig", "x": x, "y": y}]}))
 }
 
 async fn exchange(State(provider): State<Provider>, headers: HeaderMap, body: String) -> Response {
-    let refused = |error: &str| (StatusCode::BAD_REQUEST, axum::Json(json!({"error": error}))).into_response();
+    let refused = |error: &str| answer(StatusCode::BAD_REQUEST, &json!({"error": error}));
     if let Some(status) = provider.known.lock().unwrap().status {
-        return (status, axum::Json(json!({"error": "server_error"}))).into_response();
+        return answer(status, &json!({"error": "server_error"}));
     }
     let fields = decoded(&body);
     let pair = format!("{}:{}", encoded(CLIENT), encoded(CLIENT_SECRET));
     let basic = format!("Basic {}", STANDARD.encode(pair));
     if headers.get("authorization").is_none_or(|value| value != basic.as_str()) {
-        return (StatusCode::UNAUTHORIZED, axum::Json(json!({"error": "invalid_client"}))).into_response();
+        return answer(StatusCode::UNAUTHORIZED, &json!({"error": "invalid_client"}));
     }
     // A code is good for one exchange.
     let Some(brought) = provider.known.lock().unwrap().codes.remove(&fields["code"]) else {
@@ -100,7 +103,7 @@ async fn exchange(State(provider): State<Provider>, headers: HeaderMap, body: St
     if challenge != brought.challenge || fields["redirect_uri"] != brought.redirect {
         return refused("invalid_grant");
     }
-    axum::Json(json!({"token_type": "Bearer", "id_token": provider.id_token(&brought)})).into_response()
+    answer(StatusCode::OK, &json!({"token_type": "Bearer", "id_token": provider.id_token(&brought)}))
 }
 
 /// The fields of a form or a query.

@@ -71,7 +71,7 @@ async fn sessions_that_end_at_once_end_everywhere_and_after_a_restart() {
     // Each at both instances, so that their numbers and rows meet.
     let ending: Vec<_> = cookies
         .iter()
-        .flat_map(|browser| many.sales.iter().map(|sale| browser.with(sale.caller.post("/session/logout"))))
+        .flat_map(|browser| many.sales.iter().map(move |sale| browser.with(sale.caller.post("/session/logout"))))
         .map(|call| tokio::spawn(call.send()))
         .collect();
     for ended in ending {

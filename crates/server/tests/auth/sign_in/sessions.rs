@@ -133,7 +133,7 @@ async fn texts_that_this_server_did_not_sign_are_no_session() {
         bytes.to_owned(),
         format!("{bytes}."),
         format!("{bytes}.{}", "A".repeat(43)),
-        format!("A{}.{signature}", &bytes[1..]),
+        format!("B{}.{signature}", &bytes[1..]),
         attempt,
         "A".repeat(4_000),
     ] {

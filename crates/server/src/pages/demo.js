@@ -86,7 +86,8 @@ addEventListener("hashchange", () => {
   if (location.hash === "#view") return;
   route();
 });
-await account.follow();
-account.dispatchEvent(new Event("change"));
-account.refresh();
-route();
+account.follow().then(() => {
+  account.dispatchEvent(new Event("change"));
+  account.refresh();
+  route();
+});

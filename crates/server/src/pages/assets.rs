@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 
+use super::bundle;
 use crate::http::{Kept, Written, respond};
 
 /// The Content-Security-Policy: a page loads scripts, styles and images only from this server.
@@ -129,6 +130,28 @@ impl File {
     }
 }
 
+/// The styles of the shop, in the order in which they apply.
+const SHOP_STYLES: &[&str] = &[
+    "style.css",
+    "demo.css",
+    "account.css",
+    "journey.css",
+    "hall.css",
+    "rows.css",
+    "desk.css",
+    "ticket.css",
+    "lost.css",
+    "draw.css",
+];
+
+/// The script and the styles of the shop, each as one file.
+fn joined() -> Result<[(&'static str, &'static str, String); 2], String> {
+    let read = |name: &str| FILES.iter().find(|(known, ..)| *known == name).map(|(.., text)| *text);
+    let script = bundle::script("demo.js", &read)?;
+    let styles = bundle::styles(SHOP_STYLES, &read)?;
+    Ok([("shop.js", SCRIPT, script), ("shop.css", CSS, styles)])
+}
+
 /// All files of this build.
 struct Assets {
     files: Vec<(&'static str, File)>,
@@ -137,7 +160,12 @@ struct Assets {
 }
 
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
-    let files: Vec<_> = FILES.iter().map(|(name, kind, text)| (*name, File::new(kind, *text))).collect();
+    let mut files: Vec<_> = FILES.iter().map(|(name, kind, text)| (*name, File::new(kind, *text))).collect();
+    match joined() {
+        Ok(joined) => files.extend(joined.map(|(name, kind, text)| (name, File::new(kind, text)))),
+        // A test joins them, so this is a defect of the build.
+        Err(problem) => tracing::error!(problem, "failed to join the files of the shop; its page stays empty"),
+    }
     let mut hasher = DefaultHasher::new();
     for (name, file) in &files {
         hasher.write(name.as_bytes());
@@ -154,4 +182,17 @@ pub(super) fn asset(name: &str) -> Option<&'static File> {
 /// The version of all files together, part of their addresses in the pages.
 pub(super) fn version() -> &'static str {
     &ASSETS.version
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_the_shop_can_be_joined() {
+        let [(_, _, script), (_, _, styles)] = joined().unwrap();
+        assert!(styles.contains(":root") && !styles.contains("/*"), "the styles without their comments");
+        assert!(!script.contains("\nimport ") && !script.contains("\nexport "), "a line of a module was left out");
+        assert!(script.contains("import.meta.url"), "addresses are those of the joined file");
+    }
 }

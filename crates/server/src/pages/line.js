@@ -53,6 +53,7 @@ export function lineView(place, signal, { onLeave }) {
   const element = h("section", { class: "card line", "aria-label": t("waitingRoom") },
     h("h2", { tabindex: "-1" }, t("yourPlace")), announced.element, number, wait, spoken, paused, soldOut,
     h("div", { class: "dots", "aria-hidden": "true" }, dots),
+    place.drawAt && h("p", {}, h("a", { href: `#/draw/${place.concertId}`, class: "hint" }, t("aboutDraw"))),
     h("div", { class: "spread" }, scale, leaveButton(place, onLeave)));
   return { element, show };
 }

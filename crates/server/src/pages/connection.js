@@ -26,9 +26,9 @@ export class Connection {
       this.element.hidden = false;
       fill(this.#said, t("lost", { kept: kept() }));
       this.#stop = repeat(1_000, () => {
-        const heard = new Date(feed.heardAt + clock.ahead).toISOString();
+        const seen = new Date(feed.heardAt + clock.ahead).toISOString();
         const seconds = Math.max(1, Math.round((Date.now() - feed.heardAt) / 1000));
-        fill(this.#age, `${age(seconds)} ${t("asOf", { at: second(heard) })}`);
+        fill(this.#age, `${age(seconds)} ${t("asOf", { at: second(seen) })}`);
       });
     });
     feed.addEventListener("found", () => {

@@ -1,4 +1,4 @@
-// The draw of a concert, as anyone may check it: what was fixed when, the order, and where one entry stands.
+// The draw of a concert, as any visitor may check it: what was fixed when, the order, and the place of one entry.
 
 import { account, busily } from "./account.js";
 import * as api from "./api.js";

@@ -296,7 +296,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     fill(warning, isDue ? t("turnWarning") : "");
   }
 
-  /** Says of which time the seats are if they could not be read again. */
+  /** Shows of which time the seats are if they could not be read again. */
   function tellAge() {
     const isOld = isFailing && Date.now() - seenAt > OLD_AFTER;
     if (old.hidden !== isOld) return;

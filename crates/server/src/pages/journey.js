@@ -132,7 +132,7 @@ class Journey {
     this.#isBegun = true;
   }
 
-  /** What the visitor is told at the door. */
+  /** The text at the door. */
   #doorWords() {
     const { order, drawAt } = this.concert;
     return order === "draw" && drawAt && clock.secondsUntil(drawAt) > 0 ? t("doorDrawText", { at: evening(drawAt) }) : t("doorText");

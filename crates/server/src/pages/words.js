@@ -311,7 +311,7 @@ export const WORDS = {
   entryUnknown: ["This entry is not on the list.", "명단에 없는 토큰입니다."],
   entryTooEarly: ["The list can be read once it is closed.", "명단은 마감된 뒤에 볼 수 있습니다."],
   wholeList: ["The whole list (CSV)", "전체 명단 (CSV)"],
-  verifyText: ["Anyone can check the draw: `onsale verify-draw {url}`", "누구나 검증할 수 있습니다: `onsale verify-draw {url}`"],
+  verifyText: ["Any visitor can check the draw: `onsale verify-draw {url}`", "누구나 검증할 수 있습니다: `onsale verify-draw {url}`"],
 
   // Simulated visitors of a demonstration.
   crowdTitle: ["Lonely in here?", "혼자 계십니까?"],

@@ -88,7 +88,7 @@ test("the order is drawn, looked up, and followed", async (t) => {
   await page.getByRole("heading", { name: next }).waitFor({ timeout: 120_000 });
 });
 
-test("a waiting room that is not open says when it opens, and then lets the visitor in", async (t) => {
+test("a waiting room that is not open shows when it opens, and then lets the visitor in", async (t) => {
   const sale = await start(t);
   const concert = await sale.admin("POST", "/admin/concerts", { title: "Gala", venue: "Hall", opensAt: inSeconds(25), queue: ROOM });
   await sale.schedule(concert, { startsAt: inSeconds(7 * 86_400) });
@@ -98,7 +98,7 @@ test("a waiting room that is not open says when it opens, and then lets the visi
   await page.getByRole("heading", { name: "Choose your seats" }).waitFor();
 });
 
-test("the draw page of a concert without a draw says so", async (t) => {
+test("the draw page of a concert without a draw shows that", async (t) => {
   const sale = await start(t);
   const concert = await sale.concert();
   const page = await tab(t, await visitor(t), `${sale.base}/#/draw/${concert.concertId}`);

@@ -81,7 +81,7 @@ async fn a_place_of_a_draw_is_listed_with_its_own_token() {
         let found = until_standing(&sale, &user, &[(&concert, "EARLY")]).await;
         assert_eq!((&found[0]["token"], &found[0]["position"]), (&place["token"], &Value::Null));
     }
-    // Who was drawn first has the turn, the other one waits.
+    // The user who was drawn first has the turn, and the other one waits.
     let statuses = until("the first is admitted", async || {
         let mut statuses = Vec::new();
         for place in &entered {

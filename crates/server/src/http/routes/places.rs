@@ -19,8 +19,8 @@ use crate::http::reply::problem::Problem;
 /// The most places that are listed. Beyond it the oldest ones are left out.
 const LISTED_MAX: usize = 200;
 
-/// Rooms whose place memory is asked at the same time.
-const ASKED_TOGETHER: usize = 32;
+/// Rooms whose place memory is read at the same time.
+const READ_TOGETHER: usize = 32;
 
 /// List the places in line of a user
 ///
@@ -63,7 +63,7 @@ pub(crate) async fn known_places(app: &App, user: &UserId) -> Result<Vec<Token>,
     let concerts: Vec<ConcertId> = rooms.filter(|concert| !is_over(*concert)).collect();
     let mut tokens: Vec<Token> = app.read(app.reader.places_of(user, &concerts)).await?;
     let asked: Vec<_> = concerts.iter().map(|concert| app.home.find(*concert, user)).collect();
-    let held: Vec<Option<Token>> = stream::iter(asked).buffer_unordered(ASKED_TOGETHER).try_collect().await?;
+    let held: Vec<Option<Token>> = stream::iter(asked).buffer_unordered(READ_TOGETHER).try_collect().await?;
     for token in held.into_iter().flatten() {
         tokens.retain(|known| known.concert != token.concert);
         tokens.push(token);

@@ -3,15 +3,15 @@
 import { fill, h } from "./dom.js";
 import { currentLanguage, t } from "./language.js";
 import { clock } from "./session.js";
-import { evening } from "./time.js";
+import { both } from "./time.js";
 
 /** The opening or the end of the sale, if it is still to come. */
 function hours({ status, closed, opensAt, closesAt }) {
   const isToCome = (instant) => instant && clock.secondsUntil(instant) > 0;
   if (closed) return t("saleClosed");
   // An early place has its own countdown to the opening.
-  if (isToCome(opensAt)) return status === "EARLY" ? null : t("saleOpens", { at: evening(opensAt) });
-  return isToCome(closesAt) ? t("saleEnds", { at: evening(closesAt) }) : null;
+  if (isToCome(opensAt)) return status === "EARLY" ? null : t("saleOpens", { at: both(opensAt) });
+  return isToCome(closesAt) ? t("saleEnds", { at: both(closesAt) }) : null;
 }
 
 /** The view of both: its element, and `show`, which takes a place or a concert. */

@@ -10,7 +10,7 @@ use std::fmt::Write;
 /// Returns the text of a file by its name.
 type Read<'a> = &'a dyn Fn(&str) -> Option<&'static str>;
 
-/// A module that is part of the script: the names that it exports. `None` while the modules that it imports are added.
+/// The number of each module that is part of the script; `None` while the modules that it imports are added.
 type Known = BTreeMap<String, Option<usize>>;
 
 /// The script of a page: the module of this name with all that it imports, each once, without comments and indents.

@@ -5,12 +5,11 @@ import * as api from "./api.js";
 import { fill, h, repeat } from "./dom.js";
 import { number, t } from "./language.js";
 import { at } from "./place.js";
-import { evening, yours, zoneWords } from "./time.js";
+import { both, evening, zoneWords } from "./time.js";
 
 const LOOK_EVERY = 2_000;
 
-/** The instant with the visitor's own as a hint. */
-const instant = (value) => (value ? [evening(value), yours(value) && h("span", { class: "hint" }, ` (${yours(value)})`)] : t("unknown"));
+const instant = (value) => (value ? both(value) : t("unknown"));
 
 const digits = (value) => (value ? h("code", {}, value) : t("unknown"));
 

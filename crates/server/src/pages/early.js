@@ -5,7 +5,7 @@ import { fill, h, repeat } from "./dom.js";
 import { t } from "./language.js";
 import { leaveButton } from "./line.js";
 import { clock } from "./session.js";
-import { evening, minutes, yours } from "./time.js";
+import { both, minutes } from "./time.js";
 
 /** Seconds before the opening or the draw at which the countdown is read aloud. */
 const SPOKEN_AT = [3_600, 600, 60, 10];
@@ -27,7 +27,7 @@ export function earlyView(concert, place, signal, { onLeave }) {
     const { position, drawAt } = now;
     if (position != null) return t(drawAt ? "drawnPlace" : "earlyPlace", { n: position });
     const seconds = drawAt ? clock.secondsUntil(drawAt) : 0;
-    return seconds > 0 ? t("drawIn", { left: minutes(seconds), at: evening(drawAt) }) : t("drawNow");
+    return seconds > 0 ? t("drawIn", { left: minutes(seconds), at: both(drawAt) }) : t("drawNow");
   };
 
   const tick = () => {
@@ -47,7 +47,7 @@ export function earlyView(concert, place, signal, { onLeave }) {
 
   const show = (next) => {
     now = next;
-    fill(opening, now.opensAt ? [t("opensOn", { at: evening(now.opensAt) }), yours(now.opensAt) && ` (${yours(now.opensAt)})`] : "");
+    fill(opening, now.opensAt ? t("opensOn", { at: both(now.opensAt) }) : "");
     paused.hidden = !next.paused;
     announced.show(next);
     document.title = `${next.position == null ? t("yourEarlyPlace") : t("inLineTitle", { n: next.position })} · onsale`;

@@ -19,7 +19,7 @@ import { poster } from "./poster.js";
 import { clock, session } from "./session.js";
 import { tabs } from "./tabs.js";
 import { ticketView } from "./ticket.js";
-import { datesOf, evening } from "./time.js";
+import { both, datesOf } from "./time.js";
 
 const STEPS = 4;
 
@@ -135,7 +135,7 @@ class Journey {
   /** The text at the door. */
   #doorWords() {
     const { order, drawAt } = this.concert;
-    return order === "draw" && drawAt && clock.secondsUntil(drawAt) > 0 ? t("doorDrawText", { at: evening(drawAt) }) : t("doorText");
+    return order === "draw" && drawAt && clock.secondsUntil(drawAt) > 0 ? t("doorDrawText", { at: both(drawAt) }) : t("doorText");
   }
 
   showOutside(words) {
@@ -194,7 +194,7 @@ class Journey {
     button.addEventListener("click", enter);
     const timer = setTimeout(enter, (problem.retryAfter ?? 1) * 1000);
     signal.addEventListener("abort", () => clearTimeout(timer));
-    this.#fill(h("section", { class: "card door" }, h("h2", {}, t("yourEarlyPlace")), at && h("p", { role: "status" }, t("notOpenYet", { at: evening(at) })), button));
+    this.#fill(h("section", { class: "card door" }, h("h2", {}, t("yourEarlyPlace")), at && h("p", { role: "status" }, t("notOpenYet", { at: both(at) })), button));
   }
 
   /** Shows a state of the place: a step on, or the next state of what is shown. */

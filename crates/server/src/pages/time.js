@@ -69,6 +69,12 @@ export function yours(instant) {
   return WALL_HERE.format(at) === WALL_THERE.format(at) ? null : t("yourTime", { at: current().own.format(at) });
 }
 
+/** `Sun, 29 Nov, 19:00 GMT+9`, with what the visitor's own clock shows if that is another time. */
+export function both(instant) {
+  const own = yours(instant);
+  return own ? `${evening(instant)} (${own})` : evening(instant);
+}
+
 /** What all dates and times on the page refer to. */
 export const zoneWords = () => t("zone", { zone });
 

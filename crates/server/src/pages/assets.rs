@@ -175,7 +175,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     match joined() {
         Ok(joined) => files.extend(joined.map(|(name, kind, text)| (name, File::new(kind, text)))),
         // A test joins them, so this is a defect of the build.
-        Err(problem) => tracing::error!(problem, "failed to join the files of the shop; its page stays empty"),
+        Err(problem) => tracing::error!(%problem, "failed to join the files of the shop; its page stays empty"),
     }
     let mut hasher = DefaultHasher::new();
     for (name, file) in &files {

@@ -12,7 +12,6 @@ use super::waiting_room::QueuePlace;
 use crate::http::App;
 use crate::http::input::Query;
 use crate::http::input::callers::TokenUser;
-use crate::http::openapi::Operation;
 use crate::http::reply::OkJson;
 use crate::http::reply::problem::Problem;
 
@@ -37,8 +36,8 @@ pub(crate) async fn list_user_queue_tokens(
     for token in known_places(&app, &user).await? {
         let token = app.read(app.rooms.standing_token(token)).await?;
         // The database and Redis may name the same place.
-        let is_new = |token: &Token| !standing.iter().any(|known| known.id == token.id);
-        standing.extend(token.filter(is_new));
+        let token = token.filter(|token| !standing.iter().any(|known| known.id == token.id));
+        standing.extend(token);
     }
     standing.sort_by_key(|token| Reverse((token.issued_at, token.id)));
     let mut places = Vec::new();

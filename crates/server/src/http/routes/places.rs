@@ -8,7 +8,7 @@ use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::Token;
 use onsale_macros::operation;
 
-use super::waiting_room::QueuePlace;
+use super::waiting_room::{QueuePlace, TokenStatus};
 use crate::http::App;
 use crate::http::input::Query;
 use crate::http::input::callers::TokenUser;
@@ -44,7 +44,9 @@ pub(crate) async fn list_user_queue_tokens(
     for token in standing.into_iter().take(LISTED_MAX) {
         let Some(room) = app.rooms.get(token.concert) else { continue };
         let text = app.tokens.encode(&token);
-        places.push(QueuePlace::of(&app, &room, &room.resolved(token), text).await?);
+        let place = QueuePlace::of(&app, &room, &room.resolved(token), text).await?;
+        // It may have ended since it was found.
+        places.extend((place.status != TokenStatus::Expired).then_some(place));
     }
     Ok(OkJson(places))
 }

@@ -39,7 +39,7 @@ async fn another_device_goes_on_with_each_place() {
     let waiting = sale.enter(&paused, "ada").await;
     sale.enter(&open, "bob").await;
 
-    let found = until_standing(&sale, "ada", &[(&paused, "WAITING"), (&open, "ACTIVE")]).await;
+    let found = until_standing(&sale, "ada", &[(paused.as_str(), "WAITING"), (open.as_str(), "ACTIVE")]).await;
     assert_eq!((&found[0]["token"], &found[0]["position"]), (&waiting["token"], &json!(1)));
     assert_eq!(found[1]["token"], json!(active));
     for shown in &found {
@@ -49,17 +49,17 @@ async fn another_device_goes_on_with_each_place() {
             assert_eq!(shown[member], same[member], "{member}");
         }
     }
-    let bob = until_standing(&sale, "bob", &[(&open, "WAITING")]).await;
+    let bob = until_standing(&sale, "bob", &[(open.as_str(), "WAITING")]).await;
     assert_eq!(bob[0]["position"], json!(1));
 
     // What is over is not listed, and a new place is.
     sale.caller.delete("/queue/token").token(&active).expect(204).await;
-    until_standing(&sale, "ada", &[(&paused, "WAITING")]).await;
+    until_standing(&sale, "ada", &[(paused.as_str(), "WAITING")]).await;
     sale.caller.delete("/queue/token").token(&token(&waiting)).expect(204).await;
     until_standing(&sale, "ada", &[]).await;
     let again = sale.enter(&paused, "ada").await;
     assert_ne!(again["tokenId"], waiting["tokenId"]);
-    let found = until_standing(&sale, "ada", &[(&paused, "WAITING")]).await;
+    let found = until_standing(&sale, "ada", &[(paused.as_str(), "WAITING")]).await;
     assert_eq!(found[0]["token"], again["token"]);
     audit(&sale).await;
 }
@@ -78,7 +78,7 @@ async fn a_place_of_a_draw_is_listed_with_its_own_token() {
     let entered = [sale.enter(&concert, "ada").await, sale.enter(&concert, "bob").await];
     for place in &entered {
         let user = text(&place["userId"]);
-        let found = until_standing(&sale, &user, &[(&concert, "EARLY")]).await;
+        let found = until_standing(&sale, &user, &[(concert.as_str(), "EARLY")]).await;
         assert_eq!((&found[0]["token"], &found[0]["position"]), (&place["token"], &Value::Null));
     }
     // The user who was drawn first has the turn, and the other one waits.

@@ -156,7 +156,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         sign_ins: sign_ins(&sale, &settings, &mut registry).await?,
         staff: Staff::new(admin_key.iter().chain(&settings.admin_key_previous), sale.staff.clone()),
         calendar: settings.calendar.clone(),
-        pages: Pages::new(&settings.calendar, settings.charged_by, settings.auth.provider().is_some()),
+        pages: Pages::new(&settings, is_demo),
         queue_strict: settings.queue_strict,
         charged_by: settings.charged_by,
         web: settings.web.clone(),

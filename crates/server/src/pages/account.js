@@ -1,7 +1,9 @@
 // The visitor's user id and points: a small store, and the forms that change it.
 
+import { points, whole } from "./amounts.js";
 import { Problem, calls, chargePoints, getPoints } from "./api.js";
-import { fill, h, points, whole } from "./dom.js";
+import { fill, h } from "./dom.js";
+import { t } from "./language.js";
 import { session } from "./session.js";
 import { SIGNS_IN, signInButton, signOut, signedIn } from "./sign-in.js";
 import { tabs } from "./tabs.js";
@@ -56,7 +58,7 @@ class Account extends EventTarget {
     const { user } = this;
     const { body, isReplayed } = await chargePoints(user, amount, { token: this.token });
     if (this.user === user) this.learn(body.balance, body.updatedAt);
-    if (isReplayed) notice(`${points(amount)} were charged, once.`);
+    if (isReplayed) notice(t("charged", { points: points(amount) }));
   }
 
   #tell() {
@@ -113,18 +115,18 @@ export function whoForm(onDone = () => {}) {
     onDone();
   };
   return h("form", { class: "who", on: { submit: choose } },
-    h("label", { for: "who" }, "Who are you?"),
-    h("div", { class: "pair" }, input, h("button", { class: "primary" }, "Continue")),
-    h("p", { class: "hint", id: "who-hint" }, `Any id of letters, digits, _ and - will do. User ${SAMPLE} already has points.`));
+    h("label", { for: "who" }, t("who")),
+    h("div", { class: "pair" }, input, h("button", { class: "primary" }, t("continue"))),
+    h("p", { class: "hint", id: "who-hint" }, t("whoHint", { sample: SAMPLE })));
 }
 
 /** A button that ends the session. Places in line and holds stay. */
 function signOutButton() {
   const leave = (event) => busily(event.currentTarget, async () => {
     if (await signOut()) account.become(null);
-    else notice("You are still signed in. Please try again.", "bad");
+    else notice(t("stillSignedIn"), "bad");
   });
-  return h("button", { type: "button", class: "link", on: { click: leave } }, "Sign out");
+  return h("button", { type: "button", class: "link", on: { click: leave } }, t("signOut"));
 }
 
 /** Whether users charge their own wallets. With false only staff do, and the pages show no button for it. */
@@ -135,22 +137,22 @@ export function chargeButtons() {
   if (!CHARGES) return h("span", { hidden: true });
   const button = (amount) => {
     const ask = (event) => busily(event.currentTarget, () => account.charge(amount));
-    return h("button", { type: "button", class: "small", on: { click: ask }, "aria-label": `Charge ${points(amount)}` }, `+${whole(amount)}`);
+    return h("button", { type: "button", class: "small", on: { click: ask }, "aria-label": t("chargeOf", { points: points(amount) }) }, `+${whole(amount)}`);
   };
-  return h("div", { class: "row", role: "group", "aria-label": "Charge points" }, STEPS.map(button));
+  return h("div", { class: "row", role: "group", "aria-label": t("chargePoints") }, STEPS.map(button));
 }
 
 /** A form for any amount; empty if only staff may charge. It shows the server's refusals. */
 export function chargeForm() {
   if (!CHARGES) return h("span", { hidden: true });
   const input = h("input", { id: "amount", type: "number", step: "1", value: "25000", required: true, inputmode: "numeric" });
-  const button = h("button", {}, "Charge");
+  const button = h("button", {}, t("charge"));
   const ask = (event) => {
     event.preventDefault();
     busily(button, () => account.charge(input.valueAsNumber));
   };
   return h("form", { class: "charge", on: { submit: ask } },
-    h("label", { for: "amount" }, "Another amount"), h("div", { class: "pair" }, input, button));
+    h("label", { for: "amount" }, t("otherAmount")), h("div", { class: "pair" }, input, button));
 }
 
 /** The balance as a number that updates itself. Its listeners end with `signal`. */
@@ -164,7 +166,7 @@ export function balanceText(signal) {
 
 /** The visitor's user id and balance on the first page. */
 export function accountCard(signal) {
-  const card = h("section", { class: "card account", "aria-label": "Your account" });
+  const card = h("section", { class: "card account", "aria-label": t("yourAccount") });
   const show = () => {
     if (!account.user) return fill(card, whoForm());
     const change = () => {
@@ -173,11 +175,11 @@ export function accountCard(signal) {
     };
     fill(card,
       h("div", { class: "spread" },
-        h("span", { class: "hint" }, "You are ", h("strong", {}, account.user)),
-        SIGNS_IN ? signOutButton() : h("button", { class: "link", type: "button", on: { click: change } }, "Change")),
-      h("p", { class: "purse" }, balanceText(signal), " points"),
+        h("span", { class: "hint" }, t("youAre"), h("strong", {}, account.user)),
+        SIGNS_IN ? signOutButton() : h("button", { class: "link", type: "button", on: { click: change } }, t("change"))),
+      h("p", { class: "purse" }, balanceText(signal), t("pointsUnit")),
       chargeButtons(),
-      h("a", { href: "#/account", class: "hint" }, "History and tickets"));
+      h("a", { href: "#/account", class: "hint" }, t("accountLink")));
   };
   let shown = null;
   const follow = () => {

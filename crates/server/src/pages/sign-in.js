@@ -1,19 +1,16 @@
 // Sign-in of visitors at a provider, if the server has one. The session is a cookie that no script can read.
 
 import { h } from "./dom.js";
+import { t } from "./language.js";
 import { at } from "./place.js";
 
 /** Whether visitors sign in. With false they name themselves. */
 export const SIGNS_IN = document.querySelector('meta[name="onsale-sign-in"]')?.content === "yes";
 
-const FAILED = {
-  invalid: "The sign-in did not finish. Please try again.",
-  refused: "The provider did not sign you in.",
-  unavailable: "Signing in is not possible right now. Please try again in a minute.",
-};
+const FAILED = ["invalid", "refused", "unavailable"];
 
 /** The words for an address that the server sends a browser to after a sign-in that failed. */
-export const failedWords = (why) => FAILED[why] ?? FAILED.invalid;
+export const failedWords = (why) => t(`signIn.${FAILED.includes(why) ? why : "invalid"}`);
 
 /** The user whose session counts; null if there is none. Throws if the server does not answer. */
 export async function signedIn() {
@@ -36,5 +33,5 @@ export async function signOut() {
 export function signInButton() {
   const view = location.hash.startsWith("#/sign-in") ? "" : location.hash;
   const leave = () => location.assign(at(`/session/login?return=${encodeURIComponent(`/${view}`)}`));
-  return h("button", { type: "button", id: "who", class: "primary", on: { click: leave } }, "Sign in");
+  return h("button", { type: "button", id: "who", class: "primary", on: { click: leave } }, t("signIn"));
 }

@@ -137,6 +137,7 @@ const EFFECTS: &[Effect] = &[
     effect("ticket-key", SERVE, nothing),
     effect("public-url", SERVE, nothing),
     effect("cors-origins", SERVE, nothing),
+    effect("pages", SERVE, nothing),
     effect("timezone", &["serve", "seed"], nothing),
     effect("hold-seconds", SERVE, nothing),
     effect("queue-max-active", &["serve", "seed"], nothing),

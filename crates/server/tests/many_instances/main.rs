@@ -14,6 +14,7 @@ mod changes;
 mod clocks;
 mod closing;
 mod crowd;
+mod devices;
 mod draws;
 mod early;
 mod hours;

@@ -57,6 +57,7 @@ const CALLS: &str = "
     GET /users/{userId}/reservations
     GET /users/{userId}/payments
     GET /users/{userId}/waitlists
+    GET /users/{userId}/queue-tokens
     POST /admin/lectures
     GET /admin/concerts
     POST /admin/concerts

@@ -13,6 +13,7 @@ pub(crate) const REFUSALS: [(&str, &[&str]); 51] = [
     ("POST /queue/tokens", &CODES),
     ("POST /reservations", &CODES),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
+    ("GET /users/{userId}/queue-tokens", &["403 not-your-account"]),
     ("GET /concerts/{concertId}/draw", &["404 concert-not-found", "404 not-found"]),
     ("GET /concerts/{concertId}/draw/entries", &["409 draw-not-closed", "429 too-many-requests"]),
     ("PUT /admin/concerts/{concertId}/draw/beacon", &["409 draw-not-closed", "409 beacon-unnamed", "409 beacon-set"]),

@@ -40,7 +40,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 }
 
 /// Every setting with a value that it takes, and values that it does not.
-const TABLE: [(&str, &str, &[&str]); 49] = [
+const TABLE: [(&str, &str, &[&str]); 50] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
     ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://h/sale", "sqlite://x?mode=ro"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
@@ -71,6 +71,7 @@ const TABLE: [(&str, &str, &[&str]); 49] = [
     ("queue-claim-seconds", "10", &["0", "3601", "ten"]),
     ("queue-strict", "true", &["yes", "1", "TRUE"]),
     ("charge", "staff", &["user", "Self", "true"]),
+    ("pages", "off", &["desk", "Off", "false"]),
     ("trusted-proxies", "127.0.0.1, 10.0.0.0/8,::1", &["10.0.0.0/33", "example.com", "10.0.0.1 10.0.0.2"]),
     ("client-address-header", "CF-Connecting-IP", &["two words", "a:b", "X-Forwarded-For,Forwarded"]),
     ("rate-limit-per-second", "0", &["-1", "many", "1000001"]),

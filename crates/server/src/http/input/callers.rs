@@ -165,6 +165,28 @@ impl Input for PathUser {
     }
 }
 
+/// The user in the path, for an answer with queue tokens: a key of staff does not get them, because a token is the key to its place.
+pub(crate) struct TokenUser(pub(crate) UserId);
+
+impl FromRequestParts<App> for TokenUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if matches!(Caller::of(parts, app).await?, Caller::Staff) {
+            let detail = "A key of staff cannot read queue tokens: the bearer must be that of the user";
+            return Err(Problem::new(Code::AuthenticationRequired).challenge(detail));
+        }
+        let PathUser(user) = PathUser::from_request_parts(parts, app).await?;
+        Ok(Self(user))
+    }
+}
+
+impl Input for TokenUser {
+    fn describe(operation: &mut Operation) {
+        PathUser::describe(operation);
+    }
+}
+
 /// A queue token of the caller, of any status.
 pub(crate) struct QueueToken {
     pub(crate) token: Token,

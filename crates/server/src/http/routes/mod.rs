@@ -14,6 +14,7 @@ pub(crate) mod lecture;
 pub(crate) mod manifest;
 pub(crate) mod notice;
 pub(crate) mod payment;
+pub(crate) mod places;
 pub(crate) mod refund;
 pub(crate) mod refund_policy;
 pub(crate) mod reservation;

@@ -25,7 +25,7 @@ use crate::http::{
 use crate::pages::Pages;
 use crate::sale::{Sale, register_totals};
 use crate::secret::Secret;
-use crate::settings::Settings;
+use crate::settings::{Settings, ShopPages};
 use crate::telemetry::Traces;
 use crate::ticket::TicketCodec;
 use crate::token::TokenCodec;
@@ -283,7 +283,9 @@ async fn tickets(sale: &Sale, settings: &Settings) -> Result<TicketCodec, Failed
 
 /// Prepares sign-ins of users, if the settings name a provider. It may be away: it is first asked when a user signs in.
 async fn sign_ins(sale: &Sale, settings: &Settings, registry: &mut Registry) -> Result<Option<SignIns>, Failed> {
-    let (provider, ends, public_url) = (settings.auth.provider(), &sale.session_ends, &settings.web.public_url);
+    // Without the shop there is no page that signs in.
+    let provider = settings.auth.provider().filter(|_| settings.pages == ShopPages::Shop);
+    let (ends, public_url) = (&sale.session_ends, &settings.web.public_url);
     let (Some(provider), Some(ends), Some(public_url)) = (provider, ends, public_url) else { return Ok(None) };
     let key = sale.store.secret(SESSION_KEY, &rand::random::<[u8; 32]>()).await?;
     let redirect = format!("{}{CALLBACK_PATH}", public_url.as_str());

@@ -22,6 +22,7 @@ pub mod relay;
 pub mod retention;
 pub mod rewriter;
 pub mod seat_map;
+pub mod sessions;
 pub mod staff;
 pub mod store;
 pub mod timetable;

@@ -100,6 +100,8 @@ uuid_ids! {
     LogId,
     /// Id of a session of the back office.
     SessionId,
+    /// Id of a session of a user who signed in.
+    UserSessionId,
     /// Id of a presale code.
     CodeId,
     /// Id of a ticket.

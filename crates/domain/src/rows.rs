@@ -13,6 +13,7 @@ use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture, Waiting, Wai
 use crate::payment::Payment;
 use crate::presale::{Code, CodeKey, Use};
 use crate::refund::Refund;
+use crate::session::EndedSession;
 use crate::staff::{self, LogEntry};
 use crate::table::Table;
 use crate::ticket::{CheckIn, Voided};
@@ -232,6 +233,8 @@ pub struct Rows {
     pub scans: Table<Arc<str>, CheckInId>,
     /// The check-in that counts, of each paid seat that has one. Not saved, because it follows from `check_ins`.
     pub checked_in: HashMap<(PaymentId, u32), CheckInId>,
+    /// Sessions of users that ended, to add.
+    pub ended_sessions: Vec<EndedSession>,
     /// Events to add, in order.
     pub events: Vec<Event>,
 }

@@ -10,13 +10,15 @@ use onsale_testing::{Caller, Reply, Sale};
 use support::start;
 
 /// The pages and their descriptions, each with its media type.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 8] = [
     ("/", "text/html; charset=utf-8"),
     ("/docs", "text/html; charset=utf-8"),
     ("/desk", "text/html; charset=utf-8"),
     ("/openapi.json", "application/json"),
     ("/assets/demo.js", "text/javascript; charset=utf-8"),
     ("/assets/style.css", "text/css; charset=utf-8"),
+    ("/assets/shop.js", "text/javascript; charset=utf-8"),
+    ("/assets/shop.css", "text/css; charset=utf-8"),
 ];
 
 /// A caller that is not held to the API description: pages are not part of it.
@@ -94,7 +96,7 @@ async fn the_files_of_a_page_are_kept_for_as_long_as_their_version_lasts() {
     let sale = start(&[]).await;
     for page in ["/", "/desk", "/docs"] {
         let files = files_of(&sale, page).await;
-        assert!(files.len() > 5, "{page} names {files:?}");
+        assert!(files.len() >= 2, "{page} names {files:?}");
         for path in &files {
             let reply = get(&plain(&sale), path, &[]).await;
             let kept = reply.header("cache-control").unwrap();
@@ -120,4 +122,44 @@ async fn the_pages_name_the_zone_of_their_dates() {
             assert!(!page.contains("{{"), "something was not filled in: {page}");
         }
     }
+}
+
+/// What a browser loads before the shop shows anything but its frame: 60 KB, compressed. Over 400 kbit/s that takes 1.2 s.
+#[tokio::test]
+async fn the_first_load_of_the_shop_is_small() {
+    let sale = start(&[]).await;
+    let gzip = [("accept-encoding", "gzip")];
+    let page = get(&plain(&sale), "/", &gzip).await;
+    let html = String::from_utf8(page.unpacked().to_vec()).unwrap();
+    let named = html.split('"').filter(|text| text.ends_with(".js") || text.ends_with(".css"));
+    let mut sizes = vec![("/".to_owned(), page.body.len())];
+    for name in named {
+        let reply = get(&plain(&sale), &format!("/{name}"), &gzip).await;
+        assert_eq!(reply.header("content-encoding"), Some("gzip"), "{name}");
+        sizes.push((name.to_owned(), reply.body.len()));
+    }
+    assert_eq!(sizes.len(), 3, "one script and one file of styles, so that each waits for no other: {sizes:?}");
+    let whole: usize = sizes.iter().map(|(_, size)| size).sum();
+    assert!(whole < 60_000, "{whole} bytes: {sizes:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_a_shop_keeps_the_other_pages() {
+    let sale = start(&[("ONSALE_PAGES", "off")]).await;
+    sale.caller.get("/").refused(404, "not-found").await;
+    for path in ["/desk", "/docs", "/openapi.json", "/assets/office.js"] {
+        assert_eq!(get(&plain(&sale), path, &[]).await.status, 200, "{path}");
+    }
+    sale.caller.get("/concerts").expect(200).await;
+}
+
+#[tokio::test]
+async fn only_a_demonstration_offers_a_crowd() {
+    let offers = async |sale: &Sale, is_demo: bool| {
+        let page = String::from_utf8(get(&plain(sale), "/", &[]).await.body.to_vec()).unwrap();
+        let wanted = format!("<meta name=\"onsale-demo\" content=\"{is_demo}\">");
+        assert!(page.contains(&wanted), "{wanted} is not in {page}");
+    };
+    offers(&start(&[]).await, false).await;
+    offers(&Sale::start(&Sale::launch(support::ONSALE).with("--demo")).await, true).await;
 }

@@ -17,6 +17,7 @@ mod connection;
 pub(crate) mod copy;
 mod dead_letters;
 mod draw;
+mod ended_session;
 mod error;
 mod event;
 mod export;

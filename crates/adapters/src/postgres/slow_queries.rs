@@ -42,6 +42,7 @@ pub(super) enum Kind {
     Cancellations,
     Codes,
     Draws,
+    EndedSessions,
     RefundsOf,
     PlacesOf,
     LapsedHolds,

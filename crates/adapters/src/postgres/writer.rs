@@ -15,8 +15,9 @@ use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
-    Shared, cancellation, charge, code, concert, concert_row, draw, event, extension, hall, held, idempotency,
-    identity, lecture, payment, positions, refund, staff, staff_session, ticket, waiting_list, waiting_room, wallet,
+    Shared, cancellation, charge, code, concert, concert_row, draw, ended_session, event, extension, hall, held,
+    idempotency, identity, lecture, payment, positions, refund, staff, staff_session, ticket, waiting_list,
+    waiting_room, wallet,
 };
 use crate::open_seats::OpenSeats;
 
@@ -61,6 +62,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     cancellation::WRITES,
     ticket::WRITES,
     draw::WRITES,
+    ended_session::WRITES,
     event::WRITES,
 ];
 
@@ -331,6 +333,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     payment::save(pipeline, rows);
     cancellation::save(pipeline, rows);
     ticket::save(pipeline, rows);
+    ended_session::save(pipeline, unit);
     event::save(pipeline, unit);
     idempotency::save(pipeline, unit);
 }

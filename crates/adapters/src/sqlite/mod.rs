@@ -15,6 +15,7 @@ mod connection;
 pub(crate) mod copy;
 mod dead_letters;
 mod draw;
+mod ended_session;
 mod event;
 mod export;
 mod extension;

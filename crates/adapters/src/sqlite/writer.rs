@@ -13,8 +13,8 @@ use rusqlite::hooks::Wal;
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, cancellation, charge, code, concert, concert_row, draw, event, hall, idempotency, lecture, payment, refund,
-    staff, staff_session, ticket, waiting_room, wallet,
+    Shared, cancellation, charge, code, concert, concert_row, draw, ended_session, event, hall, idempotency, lecture,
+    payment, refund, staff, staff_session, ticket, waiting_room, wallet,
 };
 use crate::open_seats::OpenSeats;
 
@@ -169,6 +169,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     payment::save(db, rows)?;
     cancellation::save(db, rows)?;
     ticket::save(db, rows)?;
+    ended_session::save(db, rows, unit.at)?;
     event::save(db, unit)?;
     idempotency::save(db, unit)?;
     if unit.prove_writable {

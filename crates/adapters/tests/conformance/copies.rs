@@ -80,6 +80,7 @@ const FILL: &str = r#"
         'ADMITTED', NULL, NULL, 'UNDONE', 4, 9, 'door' FROM payments LIMIT 1;
     INSERT INTO check_ins SELECT randomblob(16), performance_id, NULL, NULL, NULL, 'two', 'gate', 5, 6, 0,
         'ALREADY_CHECKED_IN', 7, 'gate 3', 'REFUSED', 0, NULL, 'root' FROM payments LIMIT 1;
+    INSERT INTO ended_sessions VALUES (3, randomblob(16), 5), (9, zeroblob(16), 7);
     INSERT INTO ticket_keys VALUES (5, randomblob(32), 1), (5, zeroblob(32), 0);
 "#;
 

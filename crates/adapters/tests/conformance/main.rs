@@ -52,5 +52,6 @@ mod traced;
 mod two_tokens;
 mod unfinished;
 mod units;
+mod user_sessions;
 mod waiting;
 mod waiting_lists;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use onsale_domain::ids::UserId;
 use onsale_domain::rows::Keys;
 use onsale_domain::staff::{self, ByStaff};
-use onsale_domain::{Command, cancellation, concert, lecture, payment, presale, refund, ticket, waiting_room, wallet};
+use onsale_domain::{
+    Command, cancellation, concert, lecture, payment, presale, refund, session, ticket, waiting_room, wallet,
+};
 use tokio::sync::oneshot;
 
 use super::batch::Decider;
@@ -285,6 +287,7 @@ jobs! {
     NoteUses(staff::NoteUses),
     NoteExport(staff::NoteExport),
     ExportByStaff(ByStaff<staff::NoteExport>),
+    EndSession(session::EndSession),
     SignIn(staff::SignIn),
     SignOut(staff::SignOut),
     SignInByStaff(ByStaff<staff::SignIn>),

@@ -1,11 +1,14 @@
-//! What the desk knows of commands by staff, and of those about keys and sessions.
+//! What the desk knows of commands by staff, and of those about keys and sessions, also of users.
 
 use onsale_domain::ids::UserId;
+use onsale_domain::session;
 use onsale_domain::staff::{self, ByStaff, Logged};
 
 use super::command::{DeskCommand, hash};
 use super::job::IntoJob;
-use crate::store::locks::Table::{self, Accounts, AdminLog, Events, ExternalCharges, Ledger, StaffKeys, StaffSessions};
+use crate::store::locks::Table::{
+    self, Accounts, AdminLog, EndedSessions, Events, ExternalCharges, Ledger, StaffKeys, StaffSessions,
+};
 
 /// The tables that a command by staff needs beside its own.
 pub(super) const OF_STAFF: &[Table] = &[StaffKeys, AdminLog];
@@ -68,6 +71,15 @@ impl DeskCommand for staff::SignOut {
 
     fn hot_row(&self) -> Option<u64> {
         None
+    }
+}
+
+impl DeskCommand for session::EndSession {
+    const TABLES: &'static [Table] = &[EndedSessions];
+
+    fn hot_row(&self) -> Option<u64> {
+        // The numbers of ends are given under one lock.
+        Some(hash("ended sessions"))
     }
 }
 

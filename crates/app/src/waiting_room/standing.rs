@@ -223,6 +223,19 @@ impl Rooms {
         Ok(Some((token, stands)))
     }
 
+    /// The token of a user's place, if it is in line or its turn runs, with the number that its text carries: an entry of a draw keeps
+    /// its entry number after its place was admitted. No sign of life. Reads the database if the list of the room is closed.
+    ///
+    /// # Errors
+    /// `StoreError` if the database cannot be read and the answer depends on it.
+    pub async fn standing_token(&self, known: Token) -> Result<Option<Token>, StoreError> {
+        let Some(room) = self.get(known.concert) else { return Ok(None) };
+        if let Some((entry, true)) = self.entry_in(&room, &known.user).await? {
+            return Ok(Some(entry));
+        }
+        Ok(self.stands(&room, &known).await?.then_some(known))
+    }
+
     /// Whether a place is in line, or its turn runs. The changes of other instances are read before the answer is no.
     ///
     /// # Errors

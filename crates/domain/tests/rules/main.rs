@@ -21,6 +21,7 @@ mod properties;
 mod refund;
 mod refusals;
 mod seating;
+mod session;
 mod staff;
 mod support;
 mod table;

@@ -109,6 +109,8 @@ INSERT INTO staff_keys SELECT pg_temp.id(13, n), 'actor ' || n, 'cashier', decod
 -- Sessions of the back office, all over.
 INSERT INTO staff_sessions SELECT sha256(n::text::bytea), pg_temp.id(14, n), NULL, 1700000000000 + n, 1700028800000 + n
     FROM generate_series(1, 3000) n;
+-- Sessions of users that ended, all of which may be forgotten.
+INSERT INTO ended_sessions SELECT n, pg_temp.id(16, n), 1700028800000 + n FROM generate_series(1, 3000) n;
 -- The log of a year: 300 members of the staff, 200 kinds of actions, each subject about five times.
 INSERT INTO admin_log SELECT pg_temp.id(12, n), 1700000000000 + n, NULL, 'actor ' || n % 300, 'action ' || n % 200,
         'lecture:' || n / 5, NULL, '{"capacity":30}', false, 'a-request'

@@ -111,6 +111,8 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("staff_keys_name_key", "", ""),
     probe("staff_keys_hash_key", "", ""),
     probe("staff_sessions_by_end", "staff_session::DELETE_OVER", "(1700028800100, 100)"),
+    probe("ended_sessions_session_id_key", "", ""),
+    probe("ended_sessions_by_age", "ended_session::DELETE_OVER", "(1700028800100, 100)"),
     probe(
         "admin_log_by_actor",
         "staff::LOG_BY_ACTOR",

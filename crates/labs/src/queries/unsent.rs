@@ -6,6 +6,7 @@ const RESTORED: &str = "the log is ahead of the server's transactions, as after 
 const REFUSED: &str = "the data platform refuses an event for good";
 const BY_STAFF: &str = "only staff charge with an external id (`ONSALE_CHARGE=staff`)";
 const COPY: &str = "`onsale copy` needs a sale that is stopped";
+const SIGN_IN: &str = "pages sign in only with `ONSALE_OIDC_ISSUER`";
 const REDIS: &str = "places are handed out by Redis";
 
 /// Names in the code, each with the reason. A name that the code no longer has fails the inventory. Some of them are sent on a
@@ -24,6 +25,10 @@ pub(crate) const UNSENT: &[(&str, &str)] = &[
     ("cancellation::FAILED", "a wallet is full when a cancellation refunds its payment"),
     ("charge::FIND", BY_STAFF),
     ("charge::KEEP", BY_STAFF),
+    ("ended_session::LOCK", SIGN_IN),
+    ("ended_session::ADD", SIGN_IN),
+    ("ended_session::DELETE_OVER", SIGN_IN),
+    ("ended_session::LIST", SIGN_IN),
     ("held::STAFF_KEYS", HELD),
     ("held::STAFF_KEY_ENDS", HELD),
     ("held::STAFF_KEY_QUEUES", HELD),

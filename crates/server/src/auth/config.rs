@@ -17,6 +17,14 @@ impl Auth {
     pub(crate) fn asks_for_bearers(&self) -> bool {
         matches!(self, Self::Jwt(_))
     }
+
+    /// The provider that users sign in at, if the pages sign in.
+    pub(crate) fn provider(&self) -> Option<&ProviderSettings> {
+        match self {
+            Self::Open => None,
+            Self::Jwt(settings) => settings.provider.as_ref(),
+        }
+    }
 }
 
 /// What bearers are checked with. A bearer is good if any of the keys verifies it.
@@ -32,4 +40,17 @@ pub(crate) struct JwtSettings {
     pub(crate) issuer: Option<String>,
     /// The required `aud`; `None` accepts every audience.
     pub(crate) audience: Option<String>,
+    /// The provider that users of the pages sign in at.
+    pub(crate) provider: Option<ProviderSettings>,
+}
+
+/// The OpenID provider that users of the pages sign in at.
+#[derive(Clone, Debug)]
+pub(crate) struct ProviderSettings {
+    /// The issuer: a URL, `https` or of this machine. The provider's documents and ID tokens name exactly this text.
+    pub(crate) issuer: String,
+    /// The id under which the provider knows this server.
+    pub(crate) client_id: String,
+    /// The secret of that client; `None` for a public client, which proves itself by PKCE alone.
+    pub(crate) client_secret: Option<Secret>,
 }

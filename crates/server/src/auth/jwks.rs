@@ -16,13 +16,8 @@ use reqwest::{Client, Url};
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 
+use super::fetch;
 use super::keys::Key;
-
-/// The longest time of one fetch, connecting included.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The largest set, in bytes. A larger one counts as a failed fetch.
-const BYTES_MAX: usize = 1024 * 1024;
 
 /// The most keys in a set. A larger set counts as a failed fetch.
 const KEYS_MAX: usize = 100;
@@ -51,19 +46,13 @@ impl JwksUrl {
     /// What is wrong, to be read after the setting's name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match Url::parse(text) {
-            Ok(url) if url.scheme() == "https" && url.host().is_some() => Ok(Self(url)),
-            Ok(url) if url.scheme() == "http" && is_loopback(&url) => Ok(Self(url)),
+            Ok(url) if fetch::is_safe(&url) => Ok(Self(url)),
             Ok(url) if url.scheme() == "http" && url.host().is_some() => {
                 Err("is http to another machine, so an attacker could replace the keys: use https".to_owned())
             }
             _ => Err("is not the URL of a JWK Set, such as https://HOST/PATH".to_owned()),
         }
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse().is_ok_and(|host: std::net::IpAddr| host.is_loopback())
 }
 
 /// The keys of the last successful fetch.
@@ -121,13 +110,9 @@ impl KeySet {
     /// # Errors
     /// The reason, if the HTTP client cannot be created.
     pub(super) fn new(url: &JwksUrl) -> Result<Self, String> {
-        // Fails if this process has a default provider already. Any provider is good enough.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(FETCH_TIMEOUT).redirect(reqwest::redirect::Policy::none());
-        let client = client.user_agent("onsale").build().map_err(|error| error.to_string())?;
         Ok(Self {
             url: url.0.clone(),
-            client,
+            client: fetch::client()?,
             fetched: RwLock::default(),
             progress: watch::Sender::default(),
             wanted: Notify::new(),
@@ -232,19 +217,7 @@ impl KeySet {
     }
 
     async fn get(&self) -> Result<Vec<Key>, String> {
-        let of = |error: reqwest::Error| chain(&error.without_url());
-        let mut response = self.client.get(self.url.clone()).send().await.map_err(of)?;
-        if !response.status().is_success() {
-            return Err(format!("the server answered with {}", response.status()));
-        }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(of)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > BYTES_MAX {
-                return Err("the set is larger than 1 MiB".to_owned());
-            }
-        }
-        read(&bytes)
+        read(&fetch::get(&self.client, self.url.clone()).await?)
     }
 
     /// Refreshes the set until `stop` completes. The caller has made the first fetch by [`Self::fetch`].
@@ -291,17 +264,6 @@ impl Pauses {
 /// Returns whether two sets hold the same keys, in any order.
 fn is_same_set(one: &[Key], other: &[Key]) -> bool {
     one.len() == other.len() && one.iter().all(|key| other.contains(key)) && other.iter().all(|key| one.contains(key))
-}
-
-/// The text of an error and of its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }
 
 #[derive(Deserialize)]

@@ -1,12 +1,18 @@
-//! Authentication: bearers (JWTs) of users, and keys of staff.
+//! Authentication: bearers (JWTs) and sessions of users, and keys of staff.
 
 mod config;
+mod fetch;
 mod jwks;
 mod keys;
 mod known;
+mod provider;
 mod refused;
 mod session;
+mod sign_in;
+mod signed;
 mod staff;
+mod subject;
+mod user_session;
 mod verify;
 
 use onsale_domain::ids::UserId;
@@ -16,12 +22,16 @@ use subtle::ConstantTimeEq;
 
 use crate::secret::Secret;
 
-pub(crate) use config::{Auth, JwtSettings};
+pub(crate) use config::{Auth, JwtSettings, ProviderSettings};
+pub(crate) use fetch::is_loopback;
 pub(crate) use jwks::{JwksUrl, KeySet};
 pub(crate) use keys::{Key, public_keys};
+pub(crate) use provider::Failed;
 pub(crate) use refused::Refused;
 pub(crate) use session::SessionSecret;
+pub(crate) use sign_in::{Answer, SIGN_IN_SECONDS, SignIns};
 pub(crate) use staff::{Member, NewKey, SignedIn, Staff};
+pub(crate) use user_session::UserSession;
 pub(crate) use verify::Verifier;
 
 /// The result of [`Verifier::check`] for the bearer of a request, kept so that later layers need not check it again.
@@ -117,6 +127,7 @@ mod tests {
             jwks: None,
             issuer: None,
             audience: None,
+            provider: None,
         };
         let bearers = Bearers::new(&Auth::Jwt(Box::new(settings))).unwrap();
         let ada = UserId::parse("ada").unwrap();

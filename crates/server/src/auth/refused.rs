@@ -45,7 +45,10 @@ reasons! {
     Audience = "audience", "The bearer's audience (aud) is missing or does not name this server";
     SubjectMissing = "subject-missing", "The bearer names no user: sub is missing";
     SubjectNotText = "subject-not-text", "The bearer's sub is not a string";
-    SubjectUnsound = "subject-unsound", "The bearer's sub is no user id: 1 to 64 of A-Z a-z 0-9 _ -";
+    /// A user id made from the `sub` of another user has this form.
+    SubjectReserved = "subject-reserved", "The bearer's sub has the form of ids that this server makes: u_ and 43 characters";
+    /// Not of a bearer: the cookie of a sign-in is wrong, is over, or was ended.
+    SessionEnded = "session-ended", "The session has ended: sign in again";
     /// Not a fault of the bearer: the server has no keys, as no fetch of the JWK Set succeeded.
     KeysUnavailable = "keys-unavailable", "The keys that bearers are checked with could not be fetched";
 }
@@ -53,7 +56,7 @@ reasons! {
 impl Refused {
     /// Returns whether the request had credentials. If it had none, the challenge has no error code (RFC 6750, section 3.1).
     pub(crate) fn had_credentials(self) -> bool {
-        !matches!(self, Self::Missing | Self::OtherScheme)
+        !matches!(self, Self::Missing | Self::OtherScheme | Self::SessionEnded)
     }
 }
 

@@ -18,6 +18,7 @@ use super::jwks::KeySet;
 use super::keys::Key;
 use super::known::{Fingerprint, Known};
 use super::refused::{Refusals, Refused};
+use super::subject::user_of;
 
 /// The tolerated difference of clocks for `exp` and `nbf`, in seconds.
 const LEEWAY_SECONDS: u64 = 30;
@@ -31,22 +32,20 @@ const WAIT_MAX: Duration = Duration::from_secs(6);
 
 /// Checks bearers against keys, issuer, audience and time.
 pub(crate) struct Verifier {
+    signatures: Signatures,
+    /// Bearers that were verified before.
+    known: Known,
+    refusals: Refusals,
+}
+
+/// The keys that may sign a JWT, and the claims that it must have.
+pub(super) struct Signatures {
     /// The keys of the settings. They have no id, so a bearer's `kid` does not rule them out.
     fixed: Vec<Key>,
     /// The JWK Set, if the settings name one.
     fetched: Option<Arc<KeySet>>,
     /// The required claims, for each algorithm: the library takes them together.
     rules: [Validation; 3],
-    /// Bearers that were verified before.
-    known: Known,
-    refusals: Refusals,
-}
-
-/// A bearer that is trusted.
-struct Trusted {
-    user: UserId,
-    /// The `exp` claim, in seconds since 1970, rounded down.
-    expires: u64,
 }
 
 /// The header of a JWT: its first part.
@@ -87,23 +86,41 @@ impl Head {
     }
 }
 
-/// The claims that this module reads. The library checks `exp`, `nbf`, `iss` and `aud`.
+/// The claims that this server reads. The library checks `exp`, `nbf`, `iss` and `aud`.
 #[derive(Deserialize)]
-struct Claims {
+pub(super) struct Claims {
     sub: Option<Value>,
     exp: Option<Value>,
+    iss: Option<Value>,
+    /// Of an ID token: the value of the sign-in that it belongs to, and the client that it was made for.
+    pub(super) nonce: Option<Value>,
+    pub(super) azp: Option<Value>,
 }
 
 impl Claims {
-    fn trusted(self) -> Result<Trusted, Refused> {
-        let user = match self.sub {
+    /// Returns the user that `sub` names.
+    ///
+    /// # Errors
+    /// The reason, if it names none.
+    pub(super) fn user(&self) -> Result<UserId, Refused> {
+        let subject = match &self.sub {
             None | Some(Value::Null) => return Err(Refused::SubjectMissing),
-            Some(Value::String(text)) => UserId::parse(&text).ok_or(Refused::SubjectUnsound)?,
+            Some(Value::String(text)) => text,
             Some(_) => return Err(Refused::SubjectNotText),
         };
-        // `exp` may have a fraction. Rounded down, the cache forgets the bearer before it expires, never after.
-        let expires = self.exp.and_then(|exp| exp.as_u64().or_else(|| exp.as_f64().map(whole_seconds)));
-        Ok(Trusted { user, expires: expires.unwrap_or(0) })
+        match &self.iss {
+            None | Some(Value::Null) => user_of("", subject),
+            Some(Value::String(issuer)) => user_of(issuer, subject),
+            // Such an issuer is accepted only if none is required. It can be no part of a user id.
+            Some(_) => UserId::parse(subject).ok_or(Refused::Issuer).and_then(|_| user_of("", subject)),
+        }
+    }
+
+    /// The `exp` claim in seconds since 1970. It may have a fraction. Rounded down, the cache forgets the bearer before it
+    /// expires, never after.
+    fn expires(&self) -> u64 {
+        let seconds = |exp: &Value| exp.as_u64().or_else(|| exp.as_f64().map(whole_seconds));
+        self.exp.as_ref().and_then(seconds).unwrap_or(0)
     }
 }
 
@@ -112,7 +129,7 @@ fn whole_seconds(seconds: f64) -> u64 {
     seconds as u64
 }
 
-impl Verifier {
+impl Signatures {
     /// Prepares keys and required claims.
     ///
     /// # Errors
@@ -141,67 +158,19 @@ impl Verifier {
             fixed: secrets.chain(settings.public_keys.iter().cloned()).collect(),
             fetched: settings.jwks.as_ref().map(KeySet::new).transpose()?.map(Arc::new),
             rules,
-            known: Known::new(),
-            refusals: Refusals::default(),
         })
-    }
-
-    pub(super) fn register(&self, registry: &mut Registry) {
-        self.refusals.register(registry);
-        if let Some(fetched) = &self.fetched {
-            fetched.register(registry);
-        }
     }
 
     pub(super) fn key_set(&self) -> Option<&Arc<KeySet>> {
         self.fetched.as_ref()
     }
 
-    /// Counts and logs a refused bearer.
-    pub(super) fn note(&self, refused: Refused) {
-        self.refusals.note(refused);
-    }
-
-    /// Returns the user of a bearer that is in the cache. Costs one hash.
-    pub(crate) fn known(&self, token: &str) -> Option<UserId> {
-        self.known.find(&Fingerprint::of(token), self.generation(), get_current_timestamp())
-    }
-
-    /// Returns the user of a bearer, verified with the keys in memory. Never waits.
+    /// Returns the claims of a JWT, verified with the keys in memory. Never waits.
     ///
     /// # Errors
-    /// The reason why it is not trusted. After [`Refused::UnknownKey`], [`Self::wait`] may succeed.
-    pub(crate) fn check(&self, token: &str) -> Result<UserId, Refused> {
-        let bearer = Fingerprint::of(token);
-        let generation = self.generation();
-        if let Some(user) = self.known.find(&bearer, generation, get_current_timestamp()) {
-            return Ok(user);
-        }
-        // Stored with the generation from before the check. If the keys change in between, the entry is stale at once and the
-        // bearer is checked again; the other way around, a bearer of a removed key would stay valid.
-        let trusted = self.try_keys(token, &Head::read(token)?)?;
-        let valid_until = trusted.expires.saturating_add(LEEWAY_SECONDS);
-        self.known.remember(&bearer, trusted.user.clone(), valid_until, generation);
-        Ok(trusted.user)
-    }
-
-    /// Repeats [`Self::check`] after a fetch of the JWK Set, if `checked` is [`Refused::UnknownKey`]; returns any other
-    /// `checked` at once. Waits 6 s at most.
-    ///
-    /// # Errors
-    /// As [`Self::check`].
-    pub(super) async fn wait(&self, token: &str, mut checked: Result<UserId, Refused>) -> Result<UserId, Refused> {
-        let (Err(Refused::UnknownKey), Some(fetched)) = (&checked, &self.fetched) else { return checked };
-        // Before the second check: a fetch that ends between the two lines is then found by one of them.
-        let asked = fetched.progress();
-        checked = self.check(token);
-        let waiting = async {
-            while matches!(checked, Err(Refused::UnknownKey)) && fetched.newer(asked).await {
-                checked = self.check(token);
-            }
-        };
-        let _ = tokio::time::timeout(WAIT_MAX, waiting).await;
-        checked
+    /// The reason why it is not trusted.
+    pub(super) fn claims(&self, token: &str) -> Result<Claims, Refused> {
+        self.try_keys(token, &Head::read(token)?)
     }
 
     /// The generation of the trusted keys; it changes when they do.
@@ -212,8 +181,8 @@ impl Verifier {
         }
     }
 
-    /// Tries the keys that may have signed the bearer. The first that verifies its signature decides.
-    fn try_keys(&self, token: &str, head: &Head) -> Result<Trusted, Refused> {
+    /// Tries the keys that may have signed the JWT. The first that verifies its signature decides.
+    fn try_keys(&self, token: &str, head: &Head) -> Result<Claims, Refused> {
         let fetched = self.fetched.as_ref().map(|fetched| fetched.current());
         let from_url = fetched.iter().flatten().flat_map(|fetched| fetched.keys.iter());
         let fitting = self.fixed.iter().chain(from_url.clone()).filter(|key| head.may_be_signed_with(key));
@@ -235,13 +204,83 @@ impl Verifier {
     }
 
     /// Verifies signature and claims with one key.
-    fn decode(&self, token: &str, key: &Key) -> Result<Trusted, Refused> {
+    fn decode(&self, token: &str, key: &Key) -> Result<Claims, Refused> {
         let rules = self.rules.iter().find(|rules| rules.algorithms.contains(&key.algorithm));
         let rules = rules.ok_or(Refused::Algorithm)?;
         match jsonwebtoken::decode::<Claims>(token, &key.decoding, rules) {
-            Ok(decoded) => decoded.claims.trusted(),
+            Ok(decoded) => Ok(decoded.claims),
             Err(error) => Err(reason(error.kind())),
         }
+    }
+}
+
+impl Verifier {
+    /// Prepares keys and required claims.
+    ///
+    /// # Errors
+    /// The reason, if the HTTP client for the JWK Set cannot be created.
+    pub(super) fn new(settings: &JwtSettings) -> Result<Self, String> {
+        let signatures = Signatures::new(settings)?;
+        Ok(Self { signatures, known: Known::new(), refusals: Refusals::default() })
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        self.refusals.register(registry);
+        if let Some(fetched) = self.key_set() {
+            fetched.register(registry);
+        }
+    }
+
+    pub(super) fn key_set(&self) -> Option<&Arc<KeySet>> {
+        self.signatures.key_set()
+    }
+
+    /// Counts and logs a refused bearer.
+    pub(super) fn note(&self, refused: Refused) {
+        self.refusals.note(refused);
+    }
+
+    /// Returns the user of a bearer that is in the cache. Costs one hash.
+    pub(crate) fn known(&self, token: &str) -> Option<UserId> {
+        self.known.find(&Fingerprint::of(token), self.signatures.generation(), get_current_timestamp())
+    }
+
+    /// Returns the user of a bearer, verified with the keys in memory. Never waits.
+    ///
+    /// # Errors
+    /// The reason why it is not trusted. After [`Refused::UnknownKey`], [`Self::wait`] may succeed.
+    pub(crate) fn check(&self, token: &str) -> Result<UserId, Refused> {
+        let bearer = Fingerprint::of(token);
+        let generation = self.signatures.generation();
+        if let Some(user) = self.known.find(&bearer, generation, get_current_timestamp()) {
+            return Ok(user);
+        }
+        // Stored with the generation from before the check. If the keys change in between, the entry is stale at once and the
+        // bearer is checked again; the other way around, a bearer of a removed key would stay valid.
+        let claims = self.signatures.claims(token)?;
+        let user = claims.user()?;
+        let valid_until = claims.expires().saturating_add(LEEWAY_SECONDS);
+        self.known.remember(&bearer, user.clone(), valid_until, generation);
+        Ok(user)
+    }
+
+    /// Repeats [`Self::check`] after a fetch of the JWK Set, if `checked` is [`Refused::UnknownKey`]; returns any other
+    /// `checked` at once. Waits 6 s at most.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) async fn wait(&self, token: &str, mut checked: Result<UserId, Refused>) -> Result<UserId, Refused> {
+        let (Err(Refused::UnknownKey), Some(fetched)) = (&checked, self.key_set()) else { return checked };
+        // Before the second check: a fetch that ends between the two lines is then found by one of them.
+        let asked = fetched.progress();
+        checked = self.check(token);
+        let waiting = async {
+            while matches!(checked, Err(Refused::UnknownKey)) && fetched.newer(asked).await {
+                checked = self.check(token);
+            }
+        };
+        let _ = tokio::time::timeout(WAIT_MAX, waiting).await;
+        checked
     }
 }
 

@@ -16,15 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print, start_line, start_traces};
-use crate::auth::{Auth, Bearers, Staff};
+use crate::auth::{Auth, Bearers, SignIns, Staff};
 use crate::http::{
-    AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, CsvExports, HttpMetrics, LIVE_STREAMS_MAX, Limiter,
-    Reached, Server, ServerLimits, Stopping, Streams, WrongCodes, bind, connections_that_fit, into_service, listen,
+    AnswerCaches, App, AppState, CALLBACK_PATH, ClientLimits, ConnectionLimits, CsvExports, HttpMetrics,
+    LIVE_STREAMS_MAX, Limiter, Reached, Server, ServerLimits, Stopping, Streams, WrongCodes, bind,
+    connections_that_fit, into_service, listen,
 };
 use crate::pages::Pages;
 use crate::sale::{Sale, register_totals};
 use crate::secret::Secret;
-use crate::settings::Settings;
+use crate::settings::{Settings, ShopPages};
 use crate::telemetry::Traces;
 use crate::ticket::TicketCodec;
 use crate::token::TokenCodec;
@@ -37,6 +38,9 @@ const TOKEN_SECRET: &str = "queue-token";
 
 /// The name of the private half of the database's own key of tickets.
 const TICKET_SEED: &str = "ticket-key";
+
+/// The name of the key that signs the sessions of users.
+const SESSION_KEY: &str = "user-session";
 
 /// The time between two checks whether there are keys from the JWK Set. A check reads memory only.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
@@ -149,9 +153,10 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         tokens: tokens(&sale, &settings).await?,
         tickets: tickets(&sale, &settings).await?,
         bearers,
+        sign_ins: sign_ins(&sale, &settings, &mut registry).await?,
         staff: Staff::new(admin_key.iter().chain(&settings.admin_key_previous), sale.staff.clone()),
         calendar: settings.calendar.clone(),
-        pages: Pages::new(&settings.calendar, settings.charged_by),
+        pages: Pages::new(&settings, is_demo),
         queue_strict: settings.queue_strict,
         charged_by: settings.charged_by,
         web: settings.web.clone(),
@@ -274,6 +279,19 @@ async fn tickets(sale: &Sale, settings: &Settings) -> Result<TicketCodec, Failed
     let codec = TicketCodec::new(settings.ticket_keys.as_ref(), seed, &reader.ticket_keys().await?);
     sale.store.note_ticket_keys(&codec.public_halves(), reader.now()).await?;
     Ok(codec)
+}
+
+/// Prepares sign-ins of users, if the settings name a provider. It may be away: it is first asked when a user signs in.
+async fn sign_ins(sale: &Sale, settings: &Settings, registry: &mut Registry) -> Result<Option<SignIns>, Failed> {
+    // Without the shop there is no page that signs in.
+    let provider = settings.auth.provider().filter(|_| settings.pages == ShopPages::Shop);
+    let (ends, public_url) = (&sale.session_ends, &settings.web.public_url);
+    let (Some(provider), Some(ends), Some(public_url)) = (provider, ends, public_url) else { return Ok(None) };
+    let key = sale.store.secret(SESSION_KEY, &rand::random::<[u8; 32]>()).await?;
+    let redirect = format!("{}{CALLBACK_PATH}", public_url.as_str());
+    let sign_ins = SignIns::new(provider, redirect, &key, ends.clone()).map_err(Failed::Error)?;
+    sign_ins.register(registry);
+    Ok(Some(sign_ins))
 }
 
 /// Returns the secret of the settings, or else the one in the database, which the first start creates.

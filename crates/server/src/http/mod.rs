@@ -38,7 +38,7 @@ use onsale_domain::{Command, Refusal, waiting_room as rules};
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
-use crate::auth::{Bearers, Staff};
+use crate::auth::{Bearers, SignIns, Staff};
 use crate::pages::Pages;
 use crate::settings::{ChargedBy, WebSettings};
 use crate::ticket::TicketCodec;
@@ -57,6 +57,7 @@ pub(crate) use openapi::document;
 pub(crate) use reply::exposition::show_metrics;
 pub(crate) use router::{into_service, not_found};
 pub(crate) use routes::admin::live::LIVE_STREAMS_MAX;
+pub(crate) use routes::session::CALLBACK_PATH;
 
 /// The longest wait for one part, such as the database; beyond it the answer is `unavailable`.
 const PATIENCE: Duration = Duration::from_millis(9_500);
@@ -89,6 +90,8 @@ pub(crate) struct AppState {
     pub(crate) tokens: TokenCodec,
     pub(crate) tickets: TicketCodec,
     pub(crate) bearers: Bearers,
+    /// Sign-ins of users at a provider, if the pages sign in.
+    pub(crate) sign_ins: Option<SignIns>,
     pub(crate) staff: Staff,
     pub(crate) calendar: Calendar,
     pub(crate) pages: Pages,

@@ -9,8 +9,8 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, check_in, concert, desk, draw, health, lecture, manifest, payment, refund, reservation, section, ticket,
-    waiting_room, waiting_room_events, wallet,
+    admin, check_in, concert, desk, draw, health, lecture, manifest, payment, places, refund, reservation, section,
+    session, ticket, waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -49,6 +49,7 @@ pub(crate) fn routes() -> Routes {
         POST   "/queue/tokens"       waiting_room::enter_queue;
         GET    "/queue/token"        waiting_room::get_queue_place;
         DELETE "/queue/token"        waiting_room::leave_queue;
+        GET    "/users/{userId}/queue-tokens" places::list_user_queue_tokens;
         GET    "/queue/token/events" waiting_room_events::follow_queue_place;
 
         // Users: concerts
@@ -67,6 +68,10 @@ pub(crate) fn routes() -> Routes {
         GET    "/users/{userId}/payments"       payment::list_user_payments;
         POST   "/payments/{paymentId}/refunds"  refund::create_refund;
         GET    "/payments/{paymentId}/refunds"  refund::list_payment_refunds;
+
+        // Users: who is signed in
+        GET    "/session"        session::get_session;
+        POST   "/session/logout" session::delete_session;
 
         // Users: tickets
         GET    "/payments/{paymentId}/tickets"  ticket::list_payment_tickets;
@@ -180,7 +185,9 @@ impl Routes {
     fn pages(&mut self) {
         self.page("/events/schemas",        pages::list_event_schemas);
         self.page("/events/schemas/{type}", pages::get_event_schema);
-        self.page("/",              pages::get_demo);
+        self.page("/session/login",       session::begin_sign_in);
+        self.page(session::CALLBACK_PATH, session::finish_sign_in);
+        self.page("/",              pages::get_shop);
         self.page("/desk",          pages::get_desk);
         self.page("/docs",          pages::get_docs);
         self.page("/assets/{name}", pages::get_asset);

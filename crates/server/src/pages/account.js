@@ -1,8 +1,11 @@
 // The visitor's user id and points: a small store, and the forms that change it.
 
-import { Problem, chargePoints, getPoints } from "./api.js";
-import { fill, h, points, whole } from "./dom.js";
+import { points, whole } from "./amounts.js";
+import { Problem, calls, chargePoints, getPoints } from "./api.js";
+import { fill, h } from "./dom.js";
+import { t } from "./language.js";
 import { session } from "./session.js";
+import { SIGNS_IN, signInButton, signOut, signedIn } from "./sign-in.js";
 import { tabs } from "./tabs.js";
 import { writes } from "./writes.js";
 
@@ -11,7 +14,8 @@ const STEPS = [10_000, 50_000, 100_000];
 
 /** Dispatches `change` when the user or the balance changes. */
 class Account extends EventTarget {
-  user = session.get("user");
+  /** Of this tab as the visitor typed it, or of the session once that is known. */
+  user = SIGNS_IN ? null : session.get("user");
   balance = null;
   /** The instant of the last change that the balance includes. */
   #updatedAt = null;
@@ -23,6 +27,13 @@ class Account extends EventTarget {
     [this.user, this.balance, this.token, this.#updatedAt] = [user, null, null, null];
     this.#tell();
     if (user) this.refresh();
+  }
+
+  /** Asks the server who is signed in. If it does not answer, the visitor stays who they were. */
+  async follow() {
+    if (!SIGNS_IN) return;
+    const user = await signedIn().catch(() => this.user);
+    if (user !== this.user) this.become(user);
   }
 
   async refresh() {
@@ -47,7 +58,7 @@ class Account extends EventTarget {
     const { user } = this;
     const { body, isReplayed } = await chargePoints(user, amount, { token: this.token });
     if (this.user === user) this.learn(body.balance, body.updatedAt);
-    if (isReplayed) notice(`${points(amount)} were charged, once.`);
+    if (isReplayed) notice(t("charged", { points: points(amount) }));
   }
 
   #tell() {
@@ -56,6 +67,9 @@ class Account extends EventTarget {
 }
 
 export const account = new Account();
+
+/** The session has ended, or another tab has signed in as another user. */
+calls.addEventListener("stranger", () => account.follow());
 
 /** Changes that this visitor made in another tab show here too. */
 const seeDone = ({ detail }) => {
@@ -90,6 +104,7 @@ export async function busily(button, task) {
 
 /** A form for the visitor's user id. */
 export function whoForm(onDone = () => {}) {
+  if (SIGNS_IN) return account.user ? signOutButton() : h("div", { class: "who" }, signInButton());
   const input = h("input", {
     id: "who", name: "user", value: account.user ?? SAMPLE, required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]{1,64}",
     autocomplete: "off", spellcheck: "false", "aria-describedby": "who-hint",
@@ -100,9 +115,18 @@ export function whoForm(onDone = () => {}) {
     onDone();
   };
   return h("form", { class: "who", on: { submit: choose } },
-    h("label", { for: "who" }, "Who are you?"),
-    h("div", { class: "pair" }, input, h("button", { class: "primary" }, "Continue")),
-    h("p", { class: "hint", id: "who-hint" }, `Any id of letters, digits, _ and - will do. User ${SAMPLE} already has points.`));
+    h("label", { for: "who" }, t("who")),
+    h("div", { class: "pair" }, input, h("button", { class: "primary" }, t("continue"))),
+    h("p", { class: "hint", id: "who-hint" }, t("whoHint", { sample: SAMPLE })));
+}
+
+/** A button that ends the session. Places in line and holds stay. */
+function signOutButton() {
+  const leave = (event) => busily(event.currentTarget, async () => {
+    if (await signOut()) account.become(null);
+    else notice(t("stillSignedIn"), "bad");
+  });
+  return h("button", { type: "button", class: "link", on: { click: leave } }, t("signOut"));
 }
 
 /** Whether users charge their own wallets. With false only staff do, and the pages show no button for it. */
@@ -113,22 +137,22 @@ export function chargeButtons() {
   if (!CHARGES) return h("span", { hidden: true });
   const button = (amount) => {
     const ask = (event) => busily(event.currentTarget, () => account.charge(amount));
-    return h("button", { type: "button", class: "small", on: { click: ask }, "aria-label": `Charge ${points(amount)}` }, `+${whole(amount)}`);
+    return h("button", { type: "button", class: "small", on: { click: ask }, "aria-label": t("chargeOf", { points: points(amount) }) }, `+${whole(amount)}`);
   };
-  return h("div", { class: "row", role: "group", "aria-label": "Charge points" }, STEPS.map(button));
+  return h("div", { class: "row", role: "group", "aria-label": t("chargePoints") }, STEPS.map(button));
 }
 
 /** A form for any amount; empty if only staff may charge. It shows the server's refusals. */
 export function chargeForm() {
   if (!CHARGES) return h("span", { hidden: true });
   const input = h("input", { id: "amount", type: "number", step: "1", value: "25000", required: true, inputmode: "numeric" });
-  const button = h("button", {}, "Charge");
+  const button = h("button", {}, t("charge"));
   const ask = (event) => {
     event.preventDefault();
     busily(button, () => account.charge(input.valueAsNumber));
   };
   return h("form", { class: "charge", on: { submit: ask } },
-    h("label", { for: "amount" }, "Another amount"), h("div", { class: "pair" }, input, button));
+    h("label", { for: "amount" }, t("otherAmount")), h("div", { class: "pair" }, input, button));
 }
 
 /** The balance as a number that updates itself. Its listeners end with `signal`. */
@@ -142,7 +166,7 @@ export function balanceText(signal) {
 
 /** The visitor's user id and balance on the first page. */
 export function accountCard(signal) {
-  const card = h("section", { class: "card account", "aria-label": "Your account" });
+  const card = h("section", { class: "card account", "aria-label": t("yourAccount") });
   const show = () => {
     if (!account.user) return fill(card, whoForm());
     const change = () => {
@@ -151,11 +175,11 @@ export function accountCard(signal) {
     };
     fill(card,
       h("div", { class: "spread" },
-        h("span", { class: "hint" }, "You are ", h("strong", {}, account.user)),
-        h("button", { class: "link", type: "button", on: { click: change } }, "Change")),
-      h("p", { class: "purse" }, balanceText(signal), " points"),
+        h("span", { class: "hint" }, t("youAre"), h("strong", {}, account.user)),
+        SIGNS_IN ? signOutButton() : h("button", { class: "link", type: "button", on: { click: change } }, t("change"))),
+      h("p", { class: "purse" }, balanceText(signal), t("pointsUnit")),
       chargeButtons(),
-      h("a", { href: "#/account", class: "hint" }, "History and tickets"));
+      h("a", { href: "#/account", class: "hint" }, t("accountLink")));
   };
   let shown = null;
   const follow = () => {

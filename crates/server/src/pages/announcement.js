@@ -1,28 +1,17 @@
-// What an administrator announces to all buyers of a concert: when the sale is open, and a notice in Korean or English.
+// What an administrator announces to all buyers of a concert: when the sale is open, and a notice in the language of the page if there is one.
 
 import { fill, h } from "./dom.js";
+import { currentLanguage, t } from "./language.js";
 import { clock } from "./session.js";
-import { evening } from "./time.js";
-
-const CLOSED = {
-  ko: "지금은 판매가 닫혀 있습니다. 순서는 그대로 유지되고, 이미 잡은 좌석은 결제할 수 있습니다.",
-  en: "The sale is closed for now. Your place is kept, and seats that you hold can be paid.",
-};
+import { both } from "./time.js";
 
 /** The opening or the end of the sale, if it is still to come. */
-function hours({ closed, opensAt, closesAt }) {
+function hours({ status, closed, opensAt, closesAt }) {
   const isToCome = (instant) => instant && clock.secondsUntil(instant) > 0;
-  if (closed) return CLOSED;
-  if (isToCome(opensAt)) {
-    return {
-      ko: `판매는 ${evening(opensAt)}에 시작합니다. 이미 받은 순서는 그대로 유지됩니다.`,
-      en: `The sale opens on ${evening(opensAt)}. A place in line is kept until then.`,
-    };
-  }
-  return isToCome(closesAt) && {
-    ko: `판매는 ${evening(closesAt)}에 끝납니다.`,
-    en: `The sale ends on ${evening(closesAt)}.`,
-  };
+  if (closed) return t("saleClosed");
+  // An early place has its own countdown to the opening.
+  if (isToCome(opensAt)) return status === "EARLY" ? null : t("saleOpens", { at: both(opensAt) });
+  return isToCome(closesAt) ? t("saleEnds", { at: both(closesAt) }) : null;
 }
 
 /** The view of both: its element, and `show`, which takes a place or a concert. */
@@ -30,12 +19,15 @@ export function announcement() {
   const element = h("div", { class: "message announcement", role: "status", hidden: true });
   let shown = "";
   const show = (next) => {
-    const texts = [hours(next), next.notice].filter(Boolean);
-    const state = JSON.stringify(texts);
+    const words = hours(next);
+    const notice = next.notice ?? {};
+    const state = JSON.stringify([words, notice]);
     // A screen reader reads what changes, so what stays is not written again.
     if (state === shown) return;
     shown = state;
-    const lines = texts.flatMap((text) => ["ko", "en"].filter((lang) => text[lang]).map((lang) => h("p", { lang }, text[lang])));
+    // An organiser may have written it in one language only.
+    const lang = [currentLanguage(), "ko", "en"].find((known) => notice[known]);
+    const lines = [words && h("p", {}, words), lang && h("p", { lang }, notice[lang])].filter(Boolean);
     fill(element, lines);
     element.hidden = lines.length === 0;
   };

@@ -1,6 +1,7 @@
 // The calls of this server that the demonstration makes, under the names of their operations in the API description.
 
-import { points, seatNames } from "./dom.js";
+import { points, seatNames } from "./amounts.js";
+import { currentLanguage, has, t } from "./language.js";
 import { at } from "./place.js";
 import { settle as settleWrite, write } from "./writes.js";
 
@@ -36,21 +37,28 @@ export class Problem extends Error {
     return this.code === "queue-token-expired" || this.code === "queue-token-invalid";
   }
 
-  /** The text for the visitor. */
+  /** The text for the visitor. In English what the server wrote, which is more exact than a text for each code. */
   get words() {
-    const sentences = [this.message.replace(/\.?$/, ".")];
     const { seats, errors = [] } = this.body;
-    if (seats?.length) sentences.push(`${seats.length === 1 ? "It is" : "They are"} number ${seats.join(", ")}.`);
+    const isEnglish = currentLanguage() === "en" || this.status === 0;
+    const sentences = [isEnglish ? this.message.replace(/\.?$/, ".") : this.#translated()];
+    if (seats?.length) sentences.push(t("refusedSeats", { n: seats.length, seats: seats.join(", ") }));
     for (const { field, message } of errors) {
       if (!this.message.includes(message)) sentences.push(`${field}: ${message}.`);
     }
-    if (this.code === "seat-taken" && this.retryAfter) {
-      sentences.push(`It is only held, and may come back within ${this.retryAfter} seconds.`);
-    }
-    if (this.undecided) sentences.push(`The outcome of the last ${this.undecided} is not known yet; trying again is safe.`);
+    if (this.code === "seat-taken" && this.retryAfter) sentences.push(t("mayComeBack", { n: this.retryAfter }));
+    if (this.undecided) sentences.push(t("undecidedText", { what: whatOf(this.undecided) }));
     return sentences.join(" ");
   }
+
+  #translated() {
+    const name = `refusal.${this.code}`;
+    return has(name) ? t(name) : t("refused", { status: this.status, detail: this.message });
+  }
 }
+
+/** The kind of a write, in words. */
+export const whatOf = (what) => (has(`what.${what}`) ? t(`what.${what}`) : what);
 
 /** Milliseconds without a byte after which a call has no answer: longer than the server lets any request wait. */
 const PATIENCE = 15_000;
@@ -109,7 +117,7 @@ export async function send(operation, method, path, options = {}) {
     response = await fetch(at(path), { method, headers, signal: patience.signal, body: content, keepalive, cache: "no-store" });
     text = await textOf(response, patience);
   } catch {
-    throw none("The server did not answer");
+    throw none(t("noAnswer"));
   } finally {
     patience.end();
   }
@@ -120,7 +128,7 @@ export async function send(operation, method, path, options = {}) {
   const next = nextPage(path, response.headers.get("Link"));
   // The answer comes from a proxy, not from this server, so the outcome of the request is unknown.
   const isOurs = response.ok ? isJson(response) || !text : text && isJson(response);
-  if (!isOurs && response.status !== 304) throw none("The answer did not come from the server");
+  if (!isOurs && response.status !== 304) throw none(t("otherServer"));
   const answer = {
     status: response.status,
     /** Requests the next page of a list, if there is one. */
@@ -130,6 +138,8 @@ export async function send(operation, method, path, options = {}) {
     body: parse(text),
   };
   if (response.ok || response.status === 304) return answer;
+  // The page does not know who the visitor is, or not any more.
+  if (["authentication-required", "not-your-account"].includes(answer.body?.code)) calls.dispatchEvent(new Event("stranger"));
   throw new Problem(response.status, answer.body ?? {}, Number(response.headers.get("Retry-After")) || null);
 }
 
@@ -198,8 +208,16 @@ export const leaveQueue = (token, { user, tokenId, ...options } = {}) =>
 
 export const listConcertDates = (concert, options) =>
   send("listConcertDates", "GET", `/concerts/${concert}/dates`, { quiet: true, ...options });
-export const listConcertSeats = (concert, date, options) =>
-  send("listConcertSeats", "GET", `/concerts/${concert}/seats?date=${date}`, { quiet: true, ...options });
+/** With `section`, only its seats. */
+export const listConcertSeats = (concert, date, { section, ...options } = {}) => {
+  const of = section == null ? "" : `&section=${part(section)}`;
+  return send("listConcertSeats", "GET", `/concerts/${concert}/seats?date=${date}${of}`, { quiet: true, ...options });
+};
+export const listConcertSections = (concert, performance, options) =>
+  send("listConcertSections", "GET", `/concerts/${concert}/sections?performanceId=${performance}`, { quiet: true, ...options });
+export const getDraw = (concert) => send("getDraw", "GET", `/concerts/${concert}/draw`, { quiet: true });
+export const getDrawEntry = (concert, tokenId) =>
+  send("listDrawEntries", "GET", `/concerts/${concert}/draw/entries?tokenId=${part(tokenId)}`, { quiet: true });
 /** Holds seats. If an earlier hold of this user in the performance is undecided and took effect, that is the answer. */
 export const createReservation = (user, performanceId, seats, { token, code, ...options }) =>
   write({
@@ -223,6 +241,10 @@ export const getReservation = (reservation) =>
   send("getReservation", "GET", `/reservations/${reservation}`, { quiet: true });
 export const listUserReservations = (user) =>
   send("listUserReservations", "GET", `/users/${part(user)}/reservations?limit=50`, { quiet: true });
+export const listUserTickets = (user) => send("listUserTickets", "GET", `/users/${part(user)}/tickets?limit=200`, { quiet: true });
+export const listUserWaitlists = (user) => send("listUserWaitlists", "GET", `/users/${part(user)}/waitlists`, { quiet: true });
+/** The visitor's places in all waiting rooms, with their tokens: those of other devices too. */
+export const listUserQueueTokens = (user) => send("listUserQueueTokens", "GET", `/users/${part(user)}/queue-tokens`, { quiet: true });
 export const listUserPayments = (user) =>
   send("listUserPayments", "GET", `/users/${part(user)}/payments?limit=50`, { quiet: true });
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 
+use super::bundle;
 use crate::http::{Kept, Written, respond};
 
 /// The Content-Security-Policy: a page loads scripts, styles and images only from this server.
@@ -26,6 +27,7 @@ macro_rules! files {
 files! {
     CSS "account.css",
     SCRIPT "account.js",
+    SCRIPT "amounts.js",
     SCRIPT "announcement.js",
     SCRIPT "api.js",
     SCRIPT "code.js",
@@ -39,7 +41,11 @@ files! {
     CSS "docs.css",
     SCRIPT "docs.js",
     SCRIPT "dom.js",
+    CSS "draw.css",
+    SCRIPT "draw.js",
+    SCRIPT "early.js",
     SCRIPT "feed.js",
+    SCRIPT "frame.js",
     SCRIPT "giving-up.js",
     SCRIPT "growing.js",
     CSS "hall.css",
@@ -47,21 +53,20 @@ files! {
     SCRIPT "home.js",
     CSS "journey.css",
     SCRIPT "journey.js",
+    SCRIPT "language.js",
     SCRIPT "line.js",
     CSS "lost.css",
-    CSS "office-chart.css",
-    CSS "office-forms.css",
-    CSS "office-parts.css",
-    CSS "office-seats.css",
-    CSS "office.css",
+    SCRIPT "mine.js",
     SCRIPT "office-api.js",
     SCRIPT "office-attendees.js",
     SCRIPT "office-cancel.js",
     SCRIPT "office-charge.js",
+    CSS "office-chart.css",
     SCRIPT "office-chart.js",
     SCRIPT "office-concert.js",
     SCRIPT "office-concerts.js",
     SCRIPT "office-dialogs.js",
+    CSS "office-forms.css",
     SCRIPT "office-forms.js",
     SCRIPT "office-health.js",
     SCRIPT "office-hours.js",
@@ -72,9 +77,11 @@ files! {
     SCRIPT "office-live.js",
     SCRIPT "office-log.js",
     SCRIPT "office-overview.js",
+    CSS "office-parts.css",
     SCRIPT "office-parts.js",
     SCRIPT "office-performance.js",
     SCRIPT "office-queue.js",
+    CSS "office-seats.css",
     SCRIPT "office-seats.js",
     SCRIPT "office-sections.js",
     SCRIPT "office-session.js",
@@ -83,25 +90,31 @@ files! {
     SCRIPT "office-words-more.js",
     SCRIPT "office-words-sale.js",
     SCRIPT "office-words.js",
+    CSS "office.css",
     SCRIPT "office.js",
     SCRIPT "operation.js",
     SCRIPT "parts.js",
     SCRIPT "payment.js",
     SCRIPT "place.js",
     SCRIPT "poster.js",
+    CSS "rows.css",
+    SCRIPT "rows.js",
     SCRIPT "schema.js",
     SCRIPT "seats.js",
+    SCRIPT "sections.js",
     SCRIPT "session.js",
+    SCRIPT "sign-in.js",
     CSS "style.css",
     SCRIPT "tabs.js",
     SCRIPT "text.js",
+    SCRIPT "ticker.js",
     CSS "ticket.css",
     SCRIPT "ticket.js",
-    SCRIPT "ticker.js",
     SCRIPT "time.js",
     CSS "try.css",
     SCRIPT "try.js",
     SCRIPT "undecided.js",
+    SCRIPT "words.js",
     SCRIPT "writes.js",
 }
 
@@ -129,6 +142,28 @@ impl File {
     }
 }
 
+/// The styles of the shop, in the order in which they apply.
+const SHOP_STYLES: &[&str] = &[
+    "style.css",
+    "demo.css",
+    "account.css",
+    "journey.css",
+    "hall.css",
+    "rows.css",
+    "desk.css",
+    "ticket.css",
+    "lost.css",
+    "draw.css",
+];
+
+/// The script and the styles of the shop, each as one file.
+fn joined() -> Result<[(&'static str, &'static str, String); 2], String> {
+    let read = |name: &str| FILES.iter().find(|(known, ..)| *known == name).map(|(.., text)| *text);
+    let script = bundle::script("demo.js", &read)?;
+    let styles = bundle::styles(SHOP_STYLES, &read)?;
+    Ok([("shop.js", SCRIPT, script), ("shop.css", CSS, styles)])
+}
+
 /// All files of this build.
 struct Assets {
     files: Vec<(&'static str, File)>,
@@ -137,7 +172,12 @@ struct Assets {
 }
 
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
-    let files: Vec<_> = FILES.iter().map(|(name, kind, text)| (*name, File::new(kind, *text))).collect();
+    let mut files: Vec<_> = FILES.iter().map(|(name, kind, text)| (*name, File::new(kind, *text))).collect();
+    match joined() {
+        Ok(joined) => files.extend(joined.map(|(name, kind, text)| (name, File::new(kind, text)))),
+        // A test joins them, so this is a defect of the build.
+        Err(problem) => tracing::error!(%problem, "failed to join the files of the shop; its page stays empty"),
+    }
     let mut hasher = DefaultHasher::new();
     for (name, file) in &files {
         hasher.write(name.as_bytes());
@@ -154,4 +194,17 @@ pub(super) fn asset(name: &str) -> Option<&'static File> {
 /// The version of all files together, part of their addresses in the pages.
 pub(super) fn version() -> &'static str {
     &ASSETS.version
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_the_shop_can_be_joined() {
+        let [(_, _, script), (_, _, styles)] = joined().unwrap();
+        assert!(styles.contains(":root") && !styles.contains("/*"), "the styles without their comments");
+        assert!(!script.contains("\nimport ") && !script.contains("\nexport "), "a line of a module was left out");
+        assert!(script.contains("import.meta.url"), "addresses are those of the joined file");
+    }
 }

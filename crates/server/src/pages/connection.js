@@ -1,8 +1,11 @@
 // Shown while the server is unreachable: what stays valid, and how old the state on the page is.
 
 import { fill, h, repeat } from "./dom.js";
+import { t } from "./language.js";
+import { clock } from "./session.js";
+import { second } from "./time.js";
 
-const age = (seconds) => (seconds < 90 ? `${seconds} ${seconds === 1 ? "second" : "seconds"}` : `${Math.round(seconds / 60)} minutes`);
+const age = (seconds) => (seconds < 90 ? t("ageSeconds", { n: seconds }) : t("ageMinutes", { n: Math.round(seconds / 60) }));
 
 /** An element that is hidden while the feed has its connection. `kept` describes what the page keeps meanwhile. */
 export class Connection {
@@ -16,14 +19,22 @@ export class Connection {
     this.element.append(this.#said, " ", this.#age);
   }
 
-  watch(feed, kept) {
+  /** `onFound` runs when the connection is back. */
+  watch(feed, kept, onFound = () => {}) {
     feed.addEventListener("lost", () => {
       this.#stop();
       this.element.hidden = false;
-      fill(this.#said, `Connection lost. ${kept()} Trying again…`);
-      this.#stop = repeat(1_000, () => fill(this.#age, `What you see is ${age(Math.max(1, Math.round((Date.now() - feed.heardAt) / 1000)))} old.`));
+      fill(this.#said, t("lost", { kept: kept() }));
+      this.#stop = repeat(1_000, () => {
+        const seen = new Date(feed.heardAt + clock.ahead).toISOString();
+        const seconds = Math.max(1, Math.round((Date.now() - feed.heardAt) / 1000));
+        fill(this.#age, `${age(seconds)} ${t("asOf", { at: second(seen) })}`);
+      });
     });
-    feed.addEventListener("found", () => this.clear());
+    feed.addEventListener("found", () => {
+      this.clear();
+      onFound();
+    });
   }
 
   clear() {

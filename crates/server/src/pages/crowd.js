@@ -1,9 +1,14 @@
 // Simulated visitors, so that a single visitor sees a line move. They enter the same waiting room by the
 // same calls; admitted visitors wait a moment, a few hold a seat briefly, and all leave. They buy nothing.
 
+import { whole } from "./amounts.js";
 import * as api from "./api.js";
-import { fill, h, plural, repeat, whole } from "./dom.js";
+import { fill, h, repeat } from "./dom.js";
+import { t } from "./language.js";
 import { randomKey } from "./session.js";
+
+/** Whether this server is a demonstration: only then simulated visitors are offered. */
+export const HAS_CROWD = document.querySelector('meta[name="onsale-demo"]')?.content === "true";
 
 const SIZES = [30, 100, 300, 1_000];
 
@@ -151,19 +156,19 @@ export function crowdCard(concert, signal) {
   const crowd = crowds.get(concert.concertId) ?? new Crowd(concert);
   crowds.set(concert.concertId, crowd);
   const hint = h("p", { class: "hint" });
-  const choice = h("fieldset", { class: "segments" }, h("legend", { class: "hidden" }, "How many"), SIZES.map((size) => {
+  const choice = h("fieldset", { class: "segments" }, h("legend", { class: "hidden" }, t("crowdHow")), SIZES.map((size) => {
     const input = h("input", { type: "radio", name: "crowd", value: String(size), checked: size === 300 });
     return h("label", {}, input, h("span", {}, whole(size)));
   }));
   const bring = () => crowd.bring(Number(choice.querySelector(":checked").value));
   const show = () => {
     const { coming, waiting, inside, gone } = crowd;
-    const parts = [coming && `${whole(coming)} on the way`, waiting && `${whole(waiting)} in line`, inside && `${whole(inside)} inside`, gone && `${plural(gone, "has", "have")} left`];
-    fill(hint, parts.filter(Boolean).join(" · ") || "They enter as you do, look around for some seconds, and leave. They buy nothing.");
+    const parts = Object.entries({ coming, waiting, inside, gone }).map(([name, n]) => n > 0 && t(`crowd.${name}`, { n }));
+    fill(hint, parts.filter(Boolean).join(" · ") || t("crowdHint"));
   };
   crowd.addEventListener("change", show, { signal });
   show();
-  return h("section", { class: "card crowd", "aria-label": "Bring a crowd" },
-    h("h2", {}, "Lonely in here?"), choice,
-    h("button", { type: "button", class: "wide", on: { click: bring } }, "Bring a crowd"), hint);
+  return h("section", { class: "card crowd", "aria-label": t("crowdBring") },
+    h("h2", {}, t("crowdTitle")), choice,
+    h("button", { type: "button", class: "wide", on: { click: bring } }, t("crowdBring")), hint);
 }

@@ -1,14 +1,19 @@
 // The panel next to the hall: chosen seats, held seats with their deadline, and payment exactly once.
 
 import { CHARGES, account, balanceText, busily, chargeButtons, notice } from "./account.js";
+import { points, seatNames, whole } from "./amounts.js";
 import * as api from "./api.js";
 import { codeForm, codeOf, isAboutCode } from "./code.js";
-import { fill, h, plural, points, repeat, seatNames, whole } from "./dom.js";
+import { fill, h, repeat } from "./dom.js";
+import { t } from "./language.js";
 import { clock } from "./session.js";
 import { day, minutes } from "./time.js";
 
+/** Seconds before the end of a hold at which the visitor is warned. */
+const WARN_BEFORE = 60;
+
 export function deskCard(concert, token, signal, { payments, onHeld, onReleased, onTaken, onTicket, onUndecided, onOver, performance }) {
-  const element = h("section", { class: "card desk", "aria-label": "Your seats" });
+  const element = h("section", { class: "card desk", "aria-label": t("yourSeats") });
   const most = concert.maxSeatsPerUser;
   let chosen = [];
   let stopTicking = () => {};
@@ -25,15 +30,16 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
   function showChoice(words, problem) {
     stopTicking();
     const total = chosen.reduce((sum, { price }) => sum + price, 0);
-    const list = chosen.map(({ seat, grade, price }) => h("li", { class: "spread" }, h("span", {}, `Seat ${seat} · ${grade}`), h("span", {}, whole(price))));
+    const list = chosen.map(({ seat, grade, price }) => h("li", { class: "spread" }, h("span", {}, t("choiceLine", { seat: String(seat), grade })), h("span", {}, whole(price))));
     element.classList.toggle("choosing", chosen.length > 0);
-    const label = chosen.length ? `Hold ${seatNames(chosen.map(({ seat }) => seat)).toLowerCase()}` : "Hold seats";
-    const full = chosen.length === most && h("p", { class: "hint" }, `${plural(most, "seat is", "seats are")} the most that one person may have.`);
+    const numbers = chosen.map(({ seat }) => seat).sort((one, other) => one - other);
+    const label = chosen.length ? t("holdThese", { n: chosen.length, seats: numbers.join(", ") }) : t("holdSeats");
+    const full = chosen.length === most && h("p", { class: "hint" }, t("theMost", { n: most }));
     fill(element,
-      h("h2", {}, "Your choice"),
+      h("h2", {}, t("yourChoice")),
       words && h("p", { class: "message bad", role: "alert" }, words),
-      chosen.length ? h("ul", { class: "plain" }, list) : h("p", { class: "hint" }, `Up to ${plural(most, "seat")}. Arrow keys move between them.`),
-      h("p", { class: "spread total" }, h("span", {}, "Total"), h("strong", {}, points(total))),
+      chosen.length ? h("ul", { class: "plain" }, list) : h("p", { class: "hint" }, t("upTo", { n: most })),
+      h("p", { class: "spread total" }, h("span", {}, t("total")), h("strong", {}, points(total))),
       full,
       problem && codeForm(concert.concertId, account.user, problem, (button) => busily(button, ask)),
       h("button", { type: "button", class: "primary wide", disabled: chosen.length === 0, on: { click: (event) => busily(event.currentTarget, ask) } }, label));
@@ -45,7 +51,7 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
     const { performanceId } = performance();
     try {
       const { body } = await api.createReservation(account.user, performanceId, seats, { token, code: codeOf(concert.concertId, account.user) });
-      if (seatNames(body.seats) !== seatNames(seats)) notice(`${seatNames(body.seats)}, which you chose before, are held for you.`);
+      if (seatNames(body.seats) !== seatNames(seats)) notice(t("heldBefore", { names: seatNames(body.seats) }));
       hold(body);
     } catch (problem) {
       if (!(problem instanceof api.Problem)) throw problem;
@@ -63,10 +69,11 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
     const left = h("strong", { class: "countdown", role: "timer" });
     const bar = h("progress", { max: 1, value: 1, "aria-hidden": "true" });
     const message = h("p", { class: "message", role: "alert", hidden: true });
-    const pay = h("button", { type: "button", class: "primary wide" }, `Pay ${points(reservation.amount)}`);
-    const release = h("button", { type: "button", class: "link" }, "Give the seats back");
-    const short = h("div", { hidden: true }, h("p", { class: "hint" }, CHARGES ? "Your points do not reach. Charge some first:" : "Your points do not reach. Charge some at a till first."), chargeButtons());
-    const spoken = h("p", { class: "hidden", role: "status", "aria-live": "polite" }, `${seatNames(reservation.seats)} held.`);
+    const warning = h("p", { class: "message bad", role: "alert", hidden: true });
+    const pay = h("button", { type: "button", class: "primary wide" }, t("pay", { points: points(reservation.amount) }));
+    const release = h("button", { type: "button", class: "link" }, t("giveBack"));
+    const short = h("div", { hidden: true }, h("p", { class: "hint" }, t(CHARGES ? "tooFew" : "tooFewTill")), chargeButtons());
+    const spoken = h("p", { class: "hidden", role: "status", "aria-live": "polite" }, t("heldNow", { names: seatNames(reservation.seats) }));
     const span = Math.max(1, clock.secondsUntil(reservation.heldUntil));
 
     const say = (words, kind = "") => {
@@ -97,7 +104,7 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
 
     pay.addEventListener("click", () => busily(pay, async () => {
       say(null);
-      const retry = (attempt) => say(`No answer yet. Asking again with the same key (${attempt}); nothing is paid twice.`);
+      const retry = (attempt) => say(t("noAnswerYet", { n: attempt }));
       try {
         const ticket = await payments.pay(reservation, { token, startsAt: performance()?.startsAt ?? null }, retry);
         watch.abort();
@@ -115,13 +122,13 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
         if (problem.code === "hold-expired" || problem.code === "already-paid") return leave(problem.words);
         if (onOver(problem)) return;
         if (problem.code === "insufficient-balance") await account.refresh();
-        say(problem.isPassing ? `${problem.words} Press Pay again: the same key goes along.` : problem.words, "bad");
+        say(problem.isPassing ? t("payAgain", { words: problem.words }) : problem.words, "bad");
       }
     }));
 
     release.addEventListener("click", () => busily(release, async () => {
       await api.releaseReservation(account.user, reservation, { token });
-      notice(`${seatNames(reservation.seats)} given back.`);
+      notice(t("givenBack", { names: seatNames(reservation.seats) }));
       leave();
     }));
 
@@ -129,20 +136,26 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
       const seconds = clock.secondsUntil(reservation.heldUntil);
       fill(left, minutes(seconds));
       bar.value = Math.max(0, seconds / span);
-      bar.classList.toggle("late", seconds < 60);
+      bar.classList.toggle("late", seconds < WARN_BEFORE);
+      // Said once: a countdown that is read aloud each second is in the way. An extended hold may be warned of again.
+      const isDue = seconds > 0 && seconds < WARN_BEFORE;
+      if (warning.hidden === isDue) {
+        warning.hidden = !isDue;
+        fill(warning, isDue ? t("holdWarning") : "");
+      }
       if (seconds > 0 || pay.getAttribute("aria-busy") === "true") return;
       // What was paid for is not free again, even if the answer was lost.
       if (payments.undecided().length) onUndecided();
-      else leave("The hold has ended, and the seats are free again.");
+      else leave(t("holdEnded"));
     };
     fill(element,
-      h("h2", {}, "Held for you"),
+      h("h2", {}, t("heldForYou")),
       h("div", { class: "spread" }, h("span", {}, seatNames(reservation.seats)), h("span", { class: "hint" }, reservation.date ? day(reservation.date) : "")),
-      h("p", { class: "clock" }, left, h("span", { class: "hint" }, "left to pay")), bar, spoken,
+      h("p", { class: "clock" }, left, h("span", { class: "hint" }, t("leftToPay"))), bar, spoken,
       h("dl", { class: "sums" },
-        h("div", { class: "spread" }, h("dt", {}, "To pay"), h("dd", {}, whole(reservation.amount))),
-        h("div", { class: "spread" }, h("dt", {}, "Your points"), h("dd", {}, balanceText(watch.signal)))),
-      message, short, pay, h("p", { class: "centre" }, release));
+        h("div", { class: "spread" }, h("dt", {}, t("toPay")), h("dd", {}, whole(reservation.amount))),
+        h("div", { class: "spread" }, h("dt", {}, t("yourPoints")), h("dd", {}, balanceText(watch.signal)))),
+      warning, message, short, pay, h("p", { class: "centre" }, release));
     element.classList.remove("choosing");
     stopTicking = repeat(250, tick);
     pay.focus();

@@ -3,6 +3,7 @@
 import { busily } from "./account.js";
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
+import { t } from "./language.js";
 
 /** A button that gives up the turn of `place` after a confirmation. */
 export function givingUp(place, { onLeft }) {
@@ -12,15 +13,15 @@ export function givingUp(place, { onLeft }) {
     onLeft();
   });
   const ask = () => {
-    fill(area, h("div", { role: "group", "aria-label": "Give your turn up", class: "card", on: { keydown: (event) => event.key === "Escape" && offer(true) } },
-      h("p", {}, h("strong", {}, "Give your turn up?"), " Seats that you hold are free again at once, and the next in line is called."),
+    fill(area, h("div", { role: "group", "aria-label": t("giveUp"), class: "card", on: { keydown: (event) => event.key === "Escape" && offer(true) } },
+      h("p", {}, h("strong", {}, t("giveUpAsk")), t("giveUpText")),
       h("div", { class: "row" },
-        h("button", { type: "button", class: "danger", on: { click: leave } }, "Give it up"),
-        h("button", { type: "button", on: { click: () => offer(true) } }, "Keep it"))));
+        h("button", { type: "button", class: "danger", on: { click: leave } }, t("giveItUp")),
+        h("button", { type: "button", on: { click: () => offer(true) } }, t("keepIt")))));
     area.querySelector("button:last-child").focus();
   };
   const offer = (isBack) => {
-    fill(area, h("button", { type: "button", class: "link", on: { click: ask } }, "Give your turn up"));
+    fill(area, h("button", { type: "button", class: "link", on: { click: ask } }, t("giveUp")));
     if (isBack) area.querySelector("button").focus();
   };
   offer(false);

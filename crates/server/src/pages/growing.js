@@ -33,5 +33,5 @@ export class GrowingList {
 }
 
 /** A button below a list that goes on. */
-export const moreButton = (name, onMore) =>
-  h("p", { class: "more" }, h("button", { type: "button", on: { click: onMore } }, `Show more ${name}`));
+export const moreButton = (words, onMore) =>
+  h("p", { class: "more" }, h("button", { type: "button", on: { click: onMore } }, words));

@@ -1,14 +1,17 @@
 // The hall of an active turn: dates, current seats, and the time left.
 
 import { account, notice } from "./account.js";
+import { seatNames } from "./amounts.js";
 import { announcement } from "./announcement.js";
 import * as api from "./api.js";
 import { deskCard } from "./desk.js";
-import { fill, h, plural, repeat, seatNames } from "./dom.js";
+import { fill, h, repeat } from "./dom.js";
+import { t } from "./language.js";
 import { SeatMap } from "./seats.js";
+import { SectionPicker } from "./sections.js";
 import { clock } from "./session.js";
 import { tabs as otherTabs } from "./tabs.js";
-import { day, minutes, time, yours, zoneWords } from "./time.js";
+import { day, minutes, second, time, yours, zoneWords } from "./time.js";
 import { undecided, writes } from "./writes.js";
 
 const LOOK_EVERY = 1_000;
@@ -16,19 +19,45 @@ const LOOK_EVERY = 1_000;
 /** A hold that ends within this many seconds is not taken up again: it may have ended when the page shows it. */
 const LEFT_MIN = 1;
 
-const ENDED = "Your turn has ended. If you enter again, you start at the end of the line.";
+/** Milliseconds after which seats that could not be read again are said to be old. */
+const OLD_AFTER = 5_000;
+
+/** Seconds before the end of a turn at which the visitor is warned. */
+const WARN_BEFORE = 60;
+
+/** The sections are read again after this many reads of seats. */
+const SECTIONS_EVERY = 3;
+
+/**
+ * What was open and chosen in the hall of each turn, by token id, `{performanceId, section, chosen}`: the same shows when the hall is made anew
+ * in another language.
+ */
+const before = new Map();
+
+const ENDED = () => t("turnEnded");
 
 export function hallView(concert, place, signal, { payments, onStep, onOver, onTicket, onUndecided }) {
   const { token } = place;
   const { concertId } = concert;
-  const tabs = h("div", { class: "dates", role: "group", "aria-label": "Dates" });
-  const heading = h("h2", {}, "Choose your seats");
+  const tabs = h("div", { class: "dates", role: "group", "aria-label": t("dates") });
+  const heading = h("h2", { tabindex: "-1" }, t("chooseSeats"));
   const turn = h("span", { class: "hint" });
-  const announced = h("p", { class: "hidden", role: "status", "aria-live": "polite" }, "It is your turn. Choose your seats.");
-  const soldOut = h("p", { class: "message", hidden: !place.soldOut }, "Sold out. Nothing is left in this concert, and no hold can come back.");
+  const announced = h("p", { class: "hidden", role: "status", "aria-live": "polite" }, t("itIsYourTurn"));
+  const soldOut = h("p", { class: "message", hidden: !place.soldOut }, t("soldOutText"));
+  const paused = h("p", { class: "message", role: "status", hidden: !place.paused }, t("pausedInside"));
+  const warning = h("p", { class: "message bad", role: "alert", hidden: true });
+  const old = h("p", { class: "message bad", role: "status", hidden: true });
   const said = announcement();
   said.show(place);
-  const seats = new SeatMap({ onChoice: () => desk.choose(seats.chosen()), most: concert.maxSeatsPerUser });
+  const seats = new SeatMap({ onChoice: choose, most: concert.maxSeatsPerUser });
+  const known = before.get(place.tokenId) ?? { performanceId: null, section: null, chosen: [] };
+  before.set(place.tokenId, known);
+  const sections = new SectionPicker(known.section, (section) => {
+    known.section = section;
+    tags.seats = null;
+    seats.unload();
+    guarded(lookAtSeats);
+  });
   let activeUntil = place.activeUntil;
   let dates = [];
   let date = null;
@@ -39,12 +68,22 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   let own = [];
   /** Counts changes of the hold. Answers to requests before the last change are ignored. */
   let changes = 0;
-  const tags = { dates: null, seats: null };
+  const tags = { dates: null, seats: null, sections: null };
+  /** The instant, by the visitor's clock, of the last answer about seats, and whether the last read of them failed. */
+  let seenAt = Date.now();
+  let isFailing = false;
+  /** Reads of seats since the sections were read. */
+  let sinceSections = 0;
+
+  function choose() {
+    if (!hold) known.chosen = seats.chosen();
+    desk.choose(seats.chosen());
+  }
 
   const over = (problem) => {
     if (signal.aborted) return true;
     if (!problem.isTurnOver) return false;
-    onOver(ENDED, hold);
+    onOver(ENDED(), hold);
     return true;
   };
 
@@ -66,32 +105,58 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     payments.know(answer.body);
     const isListed = answer.body.some(({ performanceId }) => performanceId === heldFor?.performanceId);
     dates = heldFor && !isListed ? [{ ...heldFor, hasBegun: true }, ...answer.body] : answer.body;
-    date = dates.find((known) => known.performanceId === date?.performanceId) ?? dates.find(({ remaining }) => remaining > 0) ?? dates[0] ?? null;
+    const open = date?.performanceId ?? known.performanceId;
+    date = dates.find(({ performanceId }) => performanceId === open) ?? dates.find(({ remaining }) => remaining > 0) ?? dates[0] ?? null;
     showDates();
   };
 
   const lookAtSeats = async () => {
     if (!date) return;
     const asked = date;
-    const answer = await api.listConcertSeats(concertId, asked.date, { token, tag: tags.seats });
-    if (answer.status === 304 || signal.aborted || asked !== date) return;
+    await lookAtSections();
+    if (signal.aborted || asked !== date) return;
+    const section = sections.open;
+    const answer = await api.listConcertSeats(concertId, asked.date, { token, tag: tags.seats, section });
+    [seenAt, isFailing] = [Date.now(), false];
+    if (answer.status === 304 || signal.aborted || asked !== date || section !== sections.open) return;
     tags.seats = answer.tag;
     const performance = answer.body.performances.find(({ performanceId }) => performanceId === asked.performanceId);
     const mine = () => own.filter(({ performanceId }) => performanceId === asked.performanceId).flatMap((held) => held.seats);
+    const chosen = known.performanceId === asked.performanceId ? known.chosen : [];
+    known.performanceId = asked.performanceId;
     let lost = seats.show(asked.performanceId, performance?.seats ?? [], mine());
+    if (!hold && chosen.length && !seats.chosen().length) seats.choose(chosen);
     if (lost.length) {
       // This visitor may hold them, by another tab or by a request whose answer was lost.
       await lookAtHolds();
       lost = lost.filter((seat) => !mine().includes(seat));
     }
-    if (lost.length && !signal.aborted) notice(`${lost.length === 1 ? `Seat ${lost[0]} was` : `Seats ${lost.join(", ")} were`} taken by another visitor.`);
+    if (lost.length && !signal.aborted) notice(t("seatLost", { n: lost.length, seats: lost.join(", ") }));
   };
+
+  /** The sections of the performance, with their free seats. A hall without a layout has none. */
+  async function lookAtSections() {
+    const asked = date;
+    // Without a layout there is nothing to read again.
+    const isKnown = tags.sections !== null && (sections.open === null || sinceSections++ % SECTIONS_EVERY !== 0);
+    if (isKnown) return;
+    try {
+      const answer = await api.listConcertSections(concertId, asked.performanceId, { token, tag: tags.sections });
+      if (answer.status === 304 || signal.aborted || asked !== date) return;
+      tags.sections = answer.tag;
+      sections.show(answer.body);
+    } catch (problem) {
+      // A performance that has begun is no longer known there; what is held of it can still be paid.
+      if (!(problem instanceof api.Problem) || problem.status !== 404) throw problem;
+    }
+  }
 
   /** The next state of the turn. */
   const show = (next) => {
     const isLonger = Date.parse(next.activeUntil) > Date.parse(activeUntil);
     activeUntil = next.activeUntil;
     soldOut.hidden = !next.soldOut;
+    paused.hidden = !next.paused;
     said.show(next);
     // An administrator may have extended the hold that keeps the turn running. Any other extension is seen within 5 s.
     if (hold && isLonger) guarded(lookAtHolds);
@@ -100,13 +165,15 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   const refreshTurn = async () => {
     const { body } = await api.getQueuePlace(token);
     clock.learn(body.asOf);
-    if (body.status === "EXPIRED") return onOver(ENDED, hold);
+    if (body.status === "EXPIRED") return onOver(ENDED(), hold);
     show(body);
   };
 
   const pick = (next) => {
     date = next;
-    tags.seats = null;
+    [tags.seats, tags.sections] = [null, null];
+    [known.performanceId, known.section, known.chosen] = [next.performanceId, null, []];
+    sections.show([]);
     seats.clear();
     showDates();
     guarded(lookAtSeats);
@@ -116,7 +183,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     fill(tabs, dates.map((known) => {
       const { performanceId, startsAt, remaining, hasBegun } = known;
       const isShown = known === date;
-      const state = hasBegun ? "has begun" : known.status === "CLOSED" ? "closed" : remaining === 0 ? "sold out or held" : `${plural(remaining, "seat")} free`;
+      const state = hasBegun ? t("hasBegun") : known.status === "CLOSED" ? t("closed") : remaining === 0 ? t("soldOutOrHeld") : t("seatsFree", { n: remaining });
       return h("button", {
         type: "button", class: "date", "aria-pressed": String(isShown), "data-key": performanceId,
         disabled: hold && !isShown, on: { click: () => isShown || pick(known) },
@@ -124,18 +191,19 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
       h("strong", {}, day(known.date)), h("span", {}, time(startsAt)),
       yours(startsAt) && h("span", { class: "hint" }, yours(startsAt)), h("span", { class: "hint" }, state));
     }));
-    if (!dates.length) fill(tabs, h("p", { class: "hint" }, "No date of this concert is still to come."));
+    if (!dates.length) fill(tabs, h("p", { class: "hint" }, t("noDate")));
   }
 
   const setHold = (next) => {
     own = own.filter(({ reservationId }) => reservationId !== (hold ?? next)?.reservationId);
     if (next) own.push(next);
     hold = next;
+    known.chosen = [];
     changes++;
     heldFor = next && date;
     seats.lock(Boolean(next));
     tags.seats = null;
-    fill(heading, next ? "Your seats" : "Choose your seats");
+    fill(heading, t(next ? "yourSeats" : "chooseSeats"));
     onStep(next ? 2 : 1);
     showDates();
     guarded(lookAtSeats);
@@ -172,6 +240,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
         const performance = await performanceOf(live);
         if (signal.aborted || hold) return;
         if (!performance) continue;
+        if (date !== performance) [tags.seats, tags.sections] = [null, null];
         date = performance;
         if (!dates.includes(date)) dates = [date, ...dates];
         desk.hold(live);
@@ -191,8 +260,8 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     const now = hold && body.find(({ reservationId }) => reservationId === hold.reservationId);
     if (now?.status === "HELD") hold.heldUntil = now.heldUntil;
     if (!hold && held.length) await recover();
-    else if (now?.status === "RELEASED") desk.drop(`${seatNames(now.seats)} given back.`);
-    else if (now?.status === "REFUNDED") desk.drop(`${seatNames(now.seats)} paid for and given back.`);
+    else if (now?.status === "RELEASED") desk.drop(t("givenBack", { names: seatNames(now.seats) }));
+    else if (now?.status === "REFUNDED") desk.drop(t("paidAndGivenBack", { names: seatNames(now.seats) }));
     else if (now?.status === "PAID") await showPaid(now);
     await settleHolds();
   }
@@ -220,6 +289,21 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     return begun ? { performanceId, date, startsAt: begun.startsAt, remaining: begun.remaining, hasBegun: true } : null;
   }
 
+  /** Warns once before the turn ends, while nothing is held: a hold has a time of its own. */
+  function warn(isDue) {
+    if (warning.hidden !== isDue) return;
+    warning.hidden = !isDue;
+    fill(warning, isDue ? t("turnWarning") : "");
+  }
+
+  /** Shows of which time the seats are if they could not be read again. */
+  function tellAge() {
+    const isOld = isFailing && Date.now() - seenAt > OLD_AFTER;
+    if (old.hidden !== isOld) return;
+    old.hidden = !isOld;
+    fill(old, isOld ? t("dataOld", { at: second(new Date(seenAt + clock.ahead).toISOString()) }) : "");
+  }
+
   const start = async () => {
     await guarded(async () => {
       await lookAtDates();
@@ -242,12 +326,15 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
       } catch (problem) {
         // A failed request is repeated in a second; only the end of the turn matters here.
         if (!(problem instanceof api.Problem)) throw problem;
+        isFailing = true;
         over(problem);
       }
     });
     const stopTicking = repeat(500, () => {
       const left = clock.secondsUntil(activeUntil);
-      fill(turn, left > 0 ? `Turn ends in ${minutes(left)}` : hold ? "Your turn is over; what you hold can still be paid" : "");
+      fill(turn, left > 0 ? t("turnEndsIn", { left: minutes(left) }) : hold ? t("turnOver") : "");
+      warn(left > 0 && left <= WARN_BEFORE && !hold);
+      tellAge();
     });
     signal.addEventListener("abort", () => {
       stopLooking();
@@ -259,7 +346,8 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     }
   };
 
-  const map = h("section", { class: "card hall", "aria-label": "Seats" },
-    h("div", { class: "spread" }, heading, turn), announced, said.element, soldOut, h("p", { class: "hint note" }, zoneWords()), tabs, seats.element);
+  const map = h("section", { class: "card hall", "aria-label": t("seatsTitle") },
+    h("div", { class: "spread" }, heading, turn), announced, said.element, paused, soldOut, warning, old,
+    h("p", { class: "hint note" }, zoneWords()), tabs, sections.element, seats.element);
   return { map, desk: desk.element, start, show };
 }

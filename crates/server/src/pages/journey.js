@@ -1,26 +1,31 @@
-// One concert from entry to ticket: before the line, in line, in the hall, and after the payment.
+// One concert from entry to ticket: before the line, early, in line, in the hall, and after the payment.
 
 import { account, busily, notice, whoForm } from "./account.js";
 import { announcement } from "./announcement.js";
 import * as api from "./api.js";
 import { codeForm, codeOf, isAboutCode } from "./code.js";
 import { Connection } from "./connection.js";
-import { crowdCard } from "./crowd.js";
+import { HAS_CROWD, crowdCard } from "./crowd.js";
 import { fill, h } from "./dom.js";
+import { earlyView } from "./early.js";
 import { Feed } from "./feed.js";
+import { announce } from "./frame.js";
 import { givingUp } from "./giving-up.js";
 import { hallView } from "./hall.js";
+import { t } from "./language.js";
 import { lineView } from "./line.js";
 import { Payments } from "./payment.js";
 import { poster } from "./poster.js";
 import { clock, session } from "./session.js";
+import { SIGNS_IN } from "./sign-in.js";
 import { tabs } from "./tabs.js";
 import { ticketView } from "./ticket.js";
-import { datesOf } from "./time.js";
+import { both, datesOf } from "./time.js";
 
-const ENDED = "Your place has ended. If you enter again, you start at the end of the line.";
+const STEPS = 4;
 
-const STEPS = ["In line", "Seats", "Payment", "Ticket"];
+/** Views of a place, by its status. */
+const VIEWS = { EARLY: "showEarly", WAITING: "showLine", ACTIVE: "showHall" };
 
 export async function journeyView(concert, index, signal) {
   const journey = new Journey(concert, signal);
@@ -30,7 +35,7 @@ export async function journeyView(concert, index, signal) {
     h("header", { class: "banner" },
       poster(concert, index, { wide: true }),
       h("div", { class: "caption" }, h("h1", {}, title), h("p", {}, `${venue} · ${datesOf(concert)}`)),
-      concert.soldOut && h("span", { class: "sold-out" }, "Sold out")),
+      concert.soldOut && h("span", { class: "sold-out" }, t("soldOut"))),
     journey.steps,
     journey.connection.element,
     journey.stage,
@@ -38,11 +43,13 @@ export async function journeyView(concert, index, signal) {
 }
 
 class Journey {
-  steps = h("ol", { class: "steps", "aria-label": "Steps" });
+  steps = h("ol", { class: "steps", "aria-label": t("steps") });
   stage = h("div", { class: "stage-area" });
   connection = new Connection();
   #scene = new AbortController();
   #crowd;
+  /** Whether a scene was shown before: the focus of the first one is the page's. */
+  #isBegun = false;
   /** The feed of the place, and the view that shows it: the line or the hall. */
   #feed = null;
   #shown = null;
@@ -103,13 +110,34 @@ class Journey {
   }
 
   setStep(step) {
-    fill(this.steps, STEPS.map((name, index) =>
-      h("li", { "aria-current": index === step && "step", class: index < step ? "done" : "" }, name)));
+    fill(this.steps, Array.from({ length: STEPS }, (_, index) =>
+      h("li", { "aria-current": index === step && "step", class: index < step ? "done" : "" }, t(`step.${index}`))));
   }
 
   #crowdCard() {
+    // A crowd is made of users without a session.
+    if (!HAS_CROWD || SIGNS_IN) return null;
     this.#crowd ??= crowdCard(this.concert, this.signal);
     return this.#crowd;
+  }
+
+  /** Shows a scene. The focus is led to its heading if it was in the scene before, or nowhere. */
+  #fill(main, ...aside) {
+    const hadNone = document.activeElement === document.body;
+    const beside = [...aside, this.#crowdCard()].filter(Boolean);
+    fill(this.stage, main, beside.length > 0 && h("aside", {}, beside));
+    const heading = this.stage.querySelector("h2");
+    if (this.#isBegun && hadNone && heading) {
+      heading.setAttribute("tabindex", "-1");
+      heading.focus({ preventScroll: true });
+    }
+    this.#isBegun = true;
+  }
+
+  /** The text at the door. */
+  #doorWords() {
+    const { order, drawAt } = this.concert;
+    return order === "draw" && drawAt && clock.secondsUntil(drawAt) > 0 ? t("doorDrawText", { at: both(drawAt) }) : t("doorText");
   }
 
   showOutside(words) {
@@ -120,14 +148,15 @@ class Journey {
     const enter = (event) => busily(event.currentTarget, () => this.enter());
     const door = this.user
       ? [
-          h("h2", {}, words ? "Once more?" : "The doors are open"),
-          h("p", {}, words ?? "All visitors take a place in one line and are called in the order of arrival. Keep this page open: it is your sign of life."),
-          h("button", { type: "button", class: "primary large", on: { click: enter } }, "Enter the waiting room"),
+          h("h2", {}, t(words ? "onceMore" : "doorsOpen")),
+          h("p", {}, words ?? this.#doorWords()),
+          h("button", { type: "button", class: "primary large", on: { click: enter } }, t("enter")),
         ]
-      : [h("h2", {}, "Who is coming?"), whoForm()];
+      : [h("h2", {}, t("whoComes")), whoForm()];
     const announced = announcement();
     announced.show(this.concert);
-    fill(this.stage, h("section", { class: "card door" }, announced.element, door), h("aside", {}, this.#crowdCard()));
+    const draw = this.concert.order === "draw" && h("p", { class: "hint" }, h("a", { href: `#/draw/${this.concert.concertId}` }, t("aboutDraw")));
+    this.#fill(h("section", { class: "card door" }, announced.element, door, draw));
   }
 
   async enter() {
@@ -136,8 +165,9 @@ class Journey {
     try {
       place = (await api.persist(() => api.enterQueue(this.user, concertId, { code: codeOf(concertId, this.user) }))).body;
     } catch (problem) {
-      if (!isAboutCode(problem)) throw problem;
-      return this.askForCode(problem);
+      if (isAboutCode(problem)) return this.askForCode(problem);
+      if (problem.code === "sale-not-open") return this.waitForOpening(problem);
+      throw problem;
     }
     this.#remember("ticket", null);
     this.#remember("token", place.token);
@@ -150,20 +180,32 @@ class Journey {
     if (this.signal.aborted) return;
     this.#open(0, this.concert.title);
     const form = codeForm(this.concert.concertId, this.user, problem, (button) => busily(button, () => this.enter()));
-    fill(this.stage, h("section", { class: "card door" }, h("h2", {}, "The presale is on"), form), h("aside", {}, this.#crowdCard()));
+    this.#fill(h("section", { class: "card door" }, h("h2", {}, t("presaleOn")), form));
     form.querySelector("input").focus();
+  }
+
+  /** The waiting room is not open: enters when the server has said, to the second. Nothing is lost by waiting for that. */
+  waitForOpening(problem) {
+    if (this.signal.aborted) return;
+    const signal = this.#open(0, this.concert.title);
+    const { earlyFrom, opensAt, asOf } = problem.body;
+    if (asOf) clock.learn(asOf);
+    const at = earlyFrom && clock.secondsUntil(earlyFrom) > 0 ? earlyFrom : opensAt;
+    const button = h("button", { type: "button", class: "primary large" }, t("enter"));
+    const enter = () => busily(button, () => this.enter());
+    button.addEventListener("click", enter);
+    const timer = setTimeout(enter, (problem.retryAfter ?? 1) * 1000);
+    signal.addEventListener("abort", () => clearTimeout(timer));
+    this.#fill(h("section", { class: "card door" }, h("h2", {}, t("yourEarlyPlace")), at && h("p", { role: "status" }, t("notOpenYet", { at: both(at) })), button));
   }
 
   /** Shows a state of the place: a step on, or the next state of what is shown. */
   showPlace(place) {
     clock.learn(place.asOf);
-    if (place.status === "EXPIRED") return this.#finish(place, ENDED);
+    if (place.status === "EXPIRED") return this.#finish(place, t("placeEnded"));
     this.#follow(place);
-    // An early place is in line, too. The announcement shows when the sale opens.
-    const status = place.status === "EARLY" ? "WAITING" : place.status;
-    if (this.#shown?.status === status) return this.#shown.show(place);
-    if (status === "WAITING") this.showLine(place);
-    else this.showHall(place);
+    if (this.#shown?.status === place.status) return this.#shown.show(place);
+    this[VIEWS[place.status]]?.(place);
   }
 
   #follow(place) {
@@ -172,8 +214,8 @@ class Journey {
     const feed = (this.#feed = new Feed(place));
     feed.addEventListener("place", ({ detail }) => this.showPlace(detail));
     feed.addEventListener("gone", ({ detail }) => this.showOutside(detail.words));
-    const kept = () => (this.#shown?.status === "WAITING" ? "Your place is kept." : "Your turn goes on.");
-    this.connection.watch(feed, kept);
+    const kept = () => t(this.#shown?.status === "ACTIVE" ? "keptTurn" : "keptPlace");
+    this.connection.watch(feed, kept, () => announce(t("connectionBack")));
   }
 
   #unfollow() {
@@ -182,15 +224,22 @@ class Journey {
     this.connection.clear();
   }
 
+  showEarly(place) {
+    const signal = this.#open(0, t("yourEarlyPlace"));
+    const { element, show } = earlyView(this.concert, place, signal, { onLeave: () => this.showOutside(t("gavePlaceUp")) });
+    this.#shown = { status: "EARLY", show };
+    this.#fill(element);
+  }
+
   showLine(place) {
-    const signal = this.#open(0, "In line");
-    const { element, show } = lineView(place, signal, { onLeave: () => this.showOutside("You gave your place up.") });
+    const signal = this.#open(0, t("step.0"));
+    const { element, show } = lineView(place, signal, { onLeave: () => this.showOutside(t("gavePlaceUp")) });
     this.#shown = { status: "WAITING", show };
-    fill(this.stage, element, h("aside", {}, this.#crowdCard()));
+    this.#fill(element);
   }
 
   showHall(place) {
-    const signal = this.#open(1, "Your turn");
+    const signal = this.#open(1, t("yourTurnTitle"));
     account.token = place.token;
     const hall = hallView(this.concert, place, signal, {
       payments: this.payments,
@@ -200,8 +249,8 @@ class Journey {
       onUndecided: () => this.showSettling(),
     });
     this.#shown = { status: "ACTIVE", show: hall.show };
-    const leave = givingUp(place, { onLeft: () => this.showOutside("You gave your turn up.") });
-    fill(this.stage, hall.map, h("aside", {}, hall.desk, leave, this.#crowdCard()));
+    const leave = givingUp(place, { onLeft: () => this.showOutside(t("gaveTurnUp")) });
+    this.#fill(hall.map, hall.desk, leave);
     hall.start();
   }
 
@@ -223,24 +272,22 @@ class Journey {
 
   /** Finds the outcome of a payment that was sent and has no answer. */
   async showSettling() {
-    const signal = this.#open(2, "Payment");
-    const said = h("p", { role: "status", "aria-live": "polite" }, "Asking the server what became of it…");
+    const signal = this.#open(2, t("step.2"));
+    const said = h("p", { role: "status", "aria-live": "polite" }, t("settlingAsk"));
     fill(this.stage, h("section", { class: "card door" },
-      h("h2", {}, "Your payment has no answer yet"), said,
-      h("p", { class: "hint" }, "The same payment is sent again under the same key until it is decided. Nothing is paid twice.")));
+      h("h2", {}, t("settlingTitle")), said, h("p", { class: "hint" }, t("settlingText"))));
     const [payment] = this.payments.undecided();
     for (let attempt = 1; ; attempt++) {
       try {
         const { ticket, isKnown } = await this.payments.settle(payment);
         if (signal.aborted) return;
         if (ticket) return this.#take(ticket);
-        notice(isKnown ? "That payment was not made: no points were taken."
-          : "Whether that payment was made is not known. Your account shows your tickets.");
+        notice(t(isKnown ? "notPaid" : "paidUnknown"));
         return this.resume();
       } catch (problem) {
         if (!(problem instanceof api.Problem)) throw problem;
         if (signal.aborted) return;
-        fill(said, `${problem.words} Asking again (${attempt}).`);
+        fill(said, t("askingAgain", { words: problem.words, n: attempt }));
         await api.pause((problem.retryAfter ?? 1) * 1000);
         if (signal.aborted) return;
       }
@@ -255,7 +302,7 @@ class Journey {
   }
 
   showTicket(ticket) {
-    this.#open(3, "Your ticket");
+    this.#open(3, t("yourTicketTitle"));
     account.token = null;
     account.refresh();
     fill(this.stage, ticketView(this.concert, ticket, { onAgain: () => this.goOn() }));

@@ -1,7 +1,8 @@
-//! Pages for people: the demonstration, the back office, and the browsable description of the API. All files are part of the
+//! Pages for people: the shop, the back office, and the browsable description of the API. All files are part of the
 //! binary.
 
 mod assets;
+mod bundle;
 mod schemas;
 
 use std::sync::OnceLock;
@@ -9,12 +10,11 @@ use std::sync::OnceLock;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use onsale_app::calendar::Calendar;
 use onsale_macros::operation;
 
 use crate::http::openapi::{OpenapiDocument, Operation, Output, document};
 use crate::http::{App, Kept, PathArgs, not_found};
-use crate::settings::ChargedBy;
+use crate::settings::{Settings, ShopPages};
 use assets::File;
 
 pub(crate) use schemas::{get_event_schema, list_event_schemas};
@@ -23,30 +23,38 @@ const HTML: &str = "text/html; charset=utf-8";
 
 /// The HTML pages of this server.
 pub(crate) struct Pages {
-    demo: File,
+    /// The shop; `None` if this server has none.
+    shop: Option<File>,
     office: File,
     docs: File,
 }
 
 impl Pages {
-    /// Fills in the time zone of dates, who charges wallets, and the version of the asset files.
-    pub(crate) fn new(calendar: &Calendar, charged_by: ChargedBy) -> Self {
+    /// Fills in the time zone of dates, who charges wallets, whether visitors sign in, whether this is a demonstration, and the
+    /// version of the asset files.
+    pub(crate) fn new(settings: &Settings, is_demo: bool) -> Self {
         let written = |text: &str| {
-            let text = text.replace("{{timezone}}", calendar.zone_name()).replace("{{version}}", assets::version());
-            let text = text.replace("{{charge}}", charged_by.as_str());
-            File::new(HTML, text)
+            let text = text.replace("{{timezone}}", settings.calendar.zone_name());
+            let text = text.replace("{{version}}", assets::version());
+            let text = text.replace("{{charge}}", settings.charged_by.as_str());
+            let signs_in = settings.auth.provider().is_some();
+            let text = text.replace("{{sign-in}}", if signs_in { "yes" } else { "no" });
+            File::new(HTML, text.replace("{{demo}}", if is_demo { "true" } else { "false" }))
         };
         Self {
-            demo: written(include_str!("demo.html")),
+            shop: (settings.pages == ShopPages::Shop).then(|| written(include_str!("demo.html"))),
             office: written(include_str!("office.html")),
             docs: written(include_str!("docs.html")),
         }
     }
 }
 
-/// The demonstration as a page: rooms, seats and a crowd to try.
-pub(crate) async fn get_demo(State(app): State<App>, headers: HeaderMap) -> Response {
-    app.pages.demo.answer(&headers, Kept::Checked)
+/// The shop as a page: concerts, waiting rooms, seats, lectures, and what belongs to a user.
+pub(crate) async fn get_shop(State(app): State<App>, headers: HeaderMap) -> Response {
+    match &app.pages.shop {
+        Some(shop) => shop.answer(&headers, Kept::Checked),
+        None => not_found().into_response(),
+    }
 }
 
 /// The back office as a page. It has no data: its scripts read that with the session of a member of the staff.

@@ -3,62 +3,34 @@
 import { MORE } from "./office-words-more.js";
 import { SALE } from "./office-words-sale.js";
 import { COMMON } from "./office-words.js";
-import { kept } from "./session.js";
-import { zone } from "./time.js";
+import * as language from "./language.js";
 
-/** Each text by its name: English, then Korean. */
-const WORDS = { ...COMMON, ...SALE, ...MORE };
+const { addWords, number, t, tagOf, zone } = language;
 
-export const LANGUAGES = [["ko", "한국어"], ["en", "English"]];
-const ORDER = ["en", "ko"];
+addWords({ ...COMMON, ...SALE, ...MORE });
 
-const wished = () => [kept.get("language"), ...(navigator.languages ?? [navigator.language])].map((tag) => String(tag ?? "").slice(0, 2).toLowerCase());
-
-let language = wished().find((tag) => ORDER.includes(tag)) ?? "en";
 let formats = makeFormats();
-document.documentElement.lang = language;
 
-export const currentLanguage = () => language;
+export const { LANGUAGES, currentLanguage, has } = language;
 
 /** Changes the language of the page, also for the next visit. */
 export function setLanguage(next) {
-  language = next;
+  language.setLanguage(next);
   formats = makeFormats();
-  kept.set("language", next);
-  document.documentElement.lang = next;
-}
-
-/** Whether there is a text of this name. */
-export const has = (name) => name in WORDS;
-
-/**
- * A text in the language of the page. `{name}` is replaced by a value; a number gets its separators. `{n|seat|seats}` is the
- * first word if n is 1, else the second.
- */
-export function t(name, values = {}) {
-  const text = WORDS[name]?.[ORDER.indexOf(language)] ?? name;
-  return text.replace(/\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}/g, (_, key, one, many) => {
-    const value = values[key];
-    if (one !== undefined) return value === 1 ? one : many;
-    return typeof value === "number" ? number(value) : value ?? "";
-  });
 }
 
 function makeFormats() {
-  const tag = language === "ko" ? "ko-KR" : "en-GB";
+  const tag = tagOf();
   const format = (options, timeZone = zone) => new Intl.DateTimeFormat(tag, { ...options, timeZone });
   const date = { year: "numeric", month: "short", day: "numeric" };
   const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   return {
-    whole: new Intl.NumberFormat(tag),
     day: format({ ...date, weekday: "short" }, "UTC"),
     moment: format({ ...date, weekday: "short", ...clock }),
     second: format({ ...date, ...clock, second: "2-digit" }),
     clock: format({ ...clock, second: "2-digit" }),
   };
 }
-
-export const number = (value) => (value == null ? "–" : formats.whole.format(value));
 
 export const points = (value) => (value == null ? "–" : t("points", { n: value }));
 
@@ -104,4 +76,4 @@ export function fromField(text) {
   return new Date(instant).toISOString();
 }
 
-export { zone };
+export { number, t, zone };

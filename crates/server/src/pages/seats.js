@@ -1,8 +1,11 @@
 // The hall as a grid of buttons: what is free, held, sold, chosen and held by the visitor. A large hall is shown in parts,
-// so that the page stays small however many seats there are.
+// so that the page stays small however many seats there are. A section of a hall with a layout is shown in its rows.
 
-import { fill, h, points, svg, whole } from "./dom.js";
+import { points, whole } from "./amounts.js";
+import { fill, h, svg } from "./dom.js";
+import { t } from "./language.js";
 import { PartPicker } from "./parts.js";
+import { Zoom, beside, byRows, rowLines, rowsOf } from "./rows.js";
 
 /** Seats shown at a time. */
 const PART = 200;
@@ -15,13 +18,11 @@ const COLUMNS_MAX = 20;
 const WIDTHS = [24, 24, 24, 27, 34, 41, 48];
 const GAP = 5;
 
-const NAMES = { AVAILABLE: "available", HELD: "held by a visitor", SOLD: "sold", BLOCKED: "not for sale" };
-
 export class SeatMap {
   element = h("div", { class: "map" });
-  #grid = h("div", { class: "grid", role: "group", "aria-label": "Seats, numbered from the stage" });
+  #grid = h("div", { class: "grid", role: "group", "aria-label": t("seatsGroup") });
   #legend = h("ul", { class: "legend" });
-  #parts = new PartPicker({ size: PART, onPart: (part) => this.#open(part), onSeat: (number) => this.#goTo(number), onFree: () => this.#goToFree() });
+  #parts = new PartPicker({ onPart: (part) => this.#open(part), onSeat: (number) => this.#goTo(number), onFree: () => this.#goToFree() });
   #performance = null;
   #seats = [];
   /** Where in `#seats` a number is. */
@@ -33,6 +34,11 @@ export class SeatMap {
   #buttons = new Map();
   #grades = [];
   #part = 0;
+  /** The index in `#seats` at which each part begins. */
+  #cuts = [0];
+  /** In a hall with a layout: the first index of each row, and the index behind its last seat. */
+  #rows = null;
+  #zoom = new Zoom((pixels) => this.#grid.style.setProperty("--seat", `${pixels}px`));
   #columns = 0;
   #isLocked = false;
   /** The one seat that Tab reaches; arrows go on from there. */
@@ -43,8 +49,8 @@ export class SeatMap {
     this.onChoice = onChoice;
     this.most = most;
     const stage = svg("svg", { class: "apron", viewBox: "0 0 400 34", "aria-hidden": "true" },
-      svg("path", { d: "M20 4 Q200 36 380 4" }), svg("text", { x: 200, y: 12, "text-anchor": "middle" }, "STAGE"));
-    this.element.append(stage, this.#parts.element, this.#grid, this.#legend);
+      svg("path", { d: "M20 4 Q200 36 380 4" }), svg("text", { x: 200, y: 12, "text-anchor": "middle" }, t("stage")));
+    this.element.append(stage, this.#parts.element, this.#zoom.element, this.#grid, this.#legend);
     this.#grid.addEventListener("keydown", (event) => this.#onKey(event));
     this.#grid.addEventListener("click", ({ target }) => this.#toggle(this.#numberOf(target)));
     this.#grid.addEventListener("focusin", ({ target }) => this.#setCurrent(this.#numberOf(target)));
@@ -55,8 +61,9 @@ export class SeatMap {
     return [...this.#chosen.values()];
   }
 
-  /** Seats of a performance as they are now. Returns the numbers of chosen seats that another took. */
-  show(performance, seats, mine) {
+  /** Seats of a performance, or of one section of it, as they are now. Returns the numbers of chosen seats that another took. */
+  show(performance, listed, mine) {
+    const seats = byRows(listed);
     const isOther = performance !== this.#performance || seats.length !== this.#seats.length || seats[0]?.seat !== this.#seats[0]?.seat;
     // An organiser may change prices while the map is open.
     const isRepriced = isOther || seats.some(({ price, grade }, place) => price !== this.#seats[place].price || grade !== this.#seats[place].grade);
@@ -65,10 +72,12 @@ export class SeatMap {
     this.#mine = new Set(mine);
     if (isRepriced) this.#rank();
     if (isOther) this.#index();
-    const gone = [...this.#chosen.keys()].filter((number) => this.#at(number)?.status !== "AVAILABLE");
+    // What was chosen in another section is judged when it is held.
+    const isGone = (number) => (this.#at(number) ? this.#at(number).status !== "AVAILABLE" : !this.#rows);
+    const gone = [...this.#chosen.keys()].filter(isGone);
     for (const number of gone) this.#chosen.delete(number);
     const lost = gone.filter((number) => !this.#mine.has(number));
-    this.#parts.show(seats);
+    this.#parts.show(seats, this.#cuts);
     this.#paint();
     if (lost.length) this.onChoice();
     return lost;
@@ -83,11 +92,26 @@ export class SeatMap {
 
   clear() {
     this.#chosen.clear();
+    this.unload();
+    this.onChoice();
+  }
+
+  /** Removes the seats that are shown, until those of another section come. The choice stays. */
+  unload() {
     this.#performance = null;
     this.#seats = [];
     this.#buttons.clear();
-    this.#parts.show([]);
-    fill(this.#grid, h("p", { class: "hint" }, "Loading the seats…"));
+    this.#parts.show([], [0]);
+    fill(this.#grid, h("p", { class: "hint" }, t("loadingSeats")));
+  }
+
+  /** Chooses seats again, as far as they are free. Those of another section are judged when they are held. */
+  choose(seats) {
+    for (const seat of seats) {
+      const now = this.#at(seat.seat) ?? (this.#rows ? seat : null);
+      if (now?.status === "AVAILABLE" && this.#chosen.size < this.most) this.#chosen.set(now.seat, now);
+    }
+    this.#paint();
     this.onChoice();
   }
 
@@ -121,9 +145,24 @@ export class SeatMap {
   /** Another hall, or another performance of it. */
   #index() {
     this.#places = new Map(this.#seats.map(({ seat }, place) => [seat, place]));
+    this.#rows = rowsOf(this.#seats, PART);
+    this.#cuts = cutsOf(this.#seats.length, this.#rows);
+    this.#zoom.element.hidden = !this.#rows;
+    this.#grid.classList.toggle("rows", Boolean(this.#rows));
     // What the visitor holds is in sight.
-    const [mine] = this.#mine;
-    this.#open(mine == null ? 0 : Math.floor((this.#places.get(mine) ?? 0) / PART));
+    const mine = [...this.#mine].find((number) => this.#places.has(number));
+    this.#open(mine == null ? 0 : this.#partOf(this.#places.get(mine)));
+  }
+
+  /** The part in which a place is. */
+  #partOf(place) {
+    let part = 0;
+    while (this.#cuts[part + 1] <= place) part++;
+    return part;
+  }
+
+  #end(part) {
+    return this.#cuts[part + 1] ?? this.#seats.length;
   }
 
   #gradeOf({ grade, price }) {
@@ -133,13 +172,14 @@ export class SeatMap {
 
   /** Shows a part of the hall: the nearest one if there is no such part. */
   #open(wanted) {
-    const part = Math.max(0, Math.min(wanted, Math.ceil(this.#seats.length / PART) - 1));
+    const part = Math.max(0, Math.min(wanted, this.#cuts.length - 1));
     this.#part = part;
-    const seats = this.#seats.slice(part * PART, (part + 1) * PART);
+    const [from, to] = [this.#cuts[part], this.#end(part)];
+    const seats = this.#seats.slice(from, to);
     this.#current = seats[0]?.seat ?? null;
     const button = ({ seat }) => h("button", { type: "button", class: "seat", tabindex: "-1", "data-key": seat }, String(seat));
     this.#buttons = new Map(seats.map((seat) => [seat.seat, button(seat)]));
-    fill(this.#grid, [...this.#buttons.values()]);
+    fill(this.#grid, this.#rows ? rowLines(this.#seats, this.#rows, [from, to], this.#buttons) : [...this.#buttons.values()]);
     this.#parts.open(part);
     this.#columns = 0;
     this.#arrange();
@@ -150,7 +190,7 @@ export class SeatMap {
   /** As many columns as fit. Rows bend towards the stage, with an aisle in the middle. */
   #arrange() {
     const width = this.#grid.clientWidth - 16;
-    if (width <= 0 || this.#buttons.size === 0) return;
+    if (width <= 0 || this.#buttons.size === 0 || this.#rows) return;
     const digits = String([...this.#buttons.keys()].pop()).length;
     const most = this.#seats.length > SMALL_HALL ? COLUMNS_MAX : 10;
     const narrowest = WIDTHS[digits] ?? 8 * digits;
@@ -178,7 +218,7 @@ export class SeatMap {
       const isMine = this.#mine.has(number);
       const isChosen = this.#chosen.has(number);
       const state = isMine ? "mine" : isChosen ? "chosen" : seat.status === "BLOCKED" ? "sold" : seat.status.toLowerCase();
-      const name = isMine ? "held for you" : isChosen ? "chosen" : NAMES[seat.status];
+      const name = t(`state.${isMine ? "mine" : isChosen ? "chosen" : seat.status}`);
       const isFixed = this.#isLocked || (!isChosen && seat.status !== "AVAILABLE");
       const painted = `${state} ${isFixed} ${name} ${seat.grade} ${seat.price}`;
       if (button.dataset.painted === painted) continue;
@@ -187,7 +227,8 @@ export class SeatMap {
       button.dataset.grade = this.#gradeOf(seat);
       button.setAttribute("aria-pressed", String(isChosen || isMine));
       button.setAttribute("aria-disabled", String(isFixed));
-      button.setAttribute("aria-label", `Seat ${number}, ${seat.grade}, ${points(seat.price)}, ${name}`);
+      const label = { seat: String(number), grade: seat.grade, points: points(seat.price), state: name, section: seat.section, row: seat.row };
+      button.setAttribute("aria-label", t(this.#rows ? "seatRowLabel" : "seatLabel", label));
     }
     this.#explain();
   }
@@ -199,7 +240,7 @@ export class SeatMap {
     const swatch = (state, grade, text) => h("li", {}, h("i", { class: "seat", "data-state": state, "data-grade": grade }), text);
     fill(this.#legend,
       this.#grades.map(({ grade, price }, index) => swatch("available", index % 4, `${grade} · ${whole(price)}`)),
-      this.#isLocked ? swatch("mine", null, "Yours") : swatch("chosen", null, "Chosen"), swatch("held", null, "Held"), swatch("sold", null, "Sold"));
+      this.#isLocked ? swatch("mine", null, t("yours")) : swatch("chosen", null, t("chosen")), swatch("held", null, t("held")), swatch("sold", null, t("sold")));
   }
 
   #toggle(number) {
@@ -223,7 +264,7 @@ export class SeatMap {
   #goTo(number) {
     const place = this.#places.get(number);
     if (place == null) return false;
-    const part = Math.floor(place / PART);
+    const part = this.#partOf(place);
     if (part !== this.#part) this.#open(part);
     this.#buttons.get(number).focus();
     return true;
@@ -240,15 +281,37 @@ export class SeatMap {
   #onKey(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const place = this.#places.get(this.#current);
-    const steps = {
-      ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns, ArrowUp: -this.#columns, PageDown: PART, PageUp: -PART,
-    };
-    const [first, last] = [this.#part * PART, Math.min((this.#part + 1) * PART, this.#seats.length) - 1];
-    const ends = { Home: first, End: last };
-    const wanted = ends[event.key] ?? place + steps[event.key];
-    const next = this.#seats[event.key.startsWith("Page") ? Math.min(Math.max(wanted, 0), this.#seats.length - 1) : wanted];
+    const next = this.#seats[this.#rows ? this.#alongRows(event.key, place) : this.#alongGrid(event.key, place)];
     if (!next) return;
     event.preventDefault();
     this.#goTo(next.seat);
   }
+
+  /** The place to which a key moves from a place; NaN or a place beyond the hall if to none. */
+  #alongGrid(key, place) {
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns, ArrowUp: -this.#columns, PageDown: PART, PageUp: -PART };
+    const ends = { Home: this.#cuts[this.#part], End: this.#end(this.#part) - 1 };
+    const wanted = ends[key] ?? place + steps[key];
+    return key.startsWith("Page") ? Math.min(Math.max(wanted, 0), this.#seats.length - 1) : wanted;
+  }
+
+  /** The same in a hall with rows: up and down lead to the seat in front or behind. */
+  #alongRows(key, place) {
+    const [first, end] = this.#rows.find(([from, to]) => from <= place && place < to) ?? [0, 0];
+    const pages = { PageDown: this.#cuts[this.#part + 1], PageUp: this.#cuts[this.#part - 1] };
+    const rows = { ArrowDown: 1, ArrowUp: -1 };
+    if (key in rows) return beside(this.#rows, place, rows[key]);
+    return { ArrowRight: place + 1, ArrowLeft: place - 1, Home: first, End: end - 1, ...pages }[key];
+  }
+}
+
+/** The index at which each part begins: after 200 seats, in a hall with rows before the row that would be more. */
+function cutsOf(seats, rows) {
+  const cuts = [0];
+  if (!rows) {
+    for (let place = PART; place < seats; place += PART) cuts.push(place);
+    return cuts;
+  }
+  for (const [first, end] of rows) if (end - cuts[cuts.length - 1] > PART && first > 0) cuts.push(first);
+  return cuts;
 }

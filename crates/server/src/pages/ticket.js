@@ -1,8 +1,10 @@
 // The ticket, and a button which shows that a repeated payment charges nothing.
 
 import { busily } from "./account.js";
+import { points } from "./amounts.js";
 import * as api from "./api.js";
-import { fill, h, points, seatNames } from "./dom.js";
+import { fill, h } from "./dom.js";
+import { t } from "./language.js";
 import { bars } from "./poster.js";
 import { day, moment, time, yours } from "./time.js";
 
@@ -13,24 +15,24 @@ export function ticketView(concert, ticket, { onAgain }) {
     const { status, body, isReplayed } = await api.repeatPayment(reservationId, { token, key });
     const isSame = body.paymentId === paymentId;
     fill(said, isReplayed && isSame
-      ? `Answered ${status} with the first answer again (Idempotency-Replayed). Nothing was paid twice.`
-      : `Answered ${status}, payment ${body.paymentId}.`);
+      ? t("sameAnswer", { status: String(status) })
+      : t("otherAnswer", { status: String(status), id: body.paymentId }));
   });
   const field = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
   return h("section", { class: "ticket-area" },
-    h("h2", { tabindex: "-1" }, "Enjoy the evening"),
-    h("div", { class: "paper" }, h("article", { class: "ticket", "aria-label": "Ticket" },
+    h("h2", { tabindex: "-1" }, t("enjoy")),
+    h("div", { class: "paper" }, h("article", { class: "ticket", "aria-label": t("ticket") },
       h("div", { class: "main" },
         h("p", { class: "hint" }, concert.venue),
         h("h3", {}, concert.title),
         h("dl", {},
-          field("Date", date ? day(date) : "–"),
-          field("Begins", startsAt ? [time(startsAt), yours(startsAt) && h("span", { class: "hint" }, ` (${yours(startsAt)})`)] : "–"),
-          field(seats.length === 1 ? "Seat" : "Seats", seatNames(seats).replace(/^Seats? /, "")),
-          field("Paid", points(amount)))),
+          field(t("date"), date ? day(date) : "–"),
+          field(t("begins"), startsAt ? [time(startsAt), yours(startsAt) && h("span", { class: "hint" }, ` (${yours(startsAt)})`)] : "–"),
+          field(t(seats.length === 1 ? "seatOne" : "seatMany"), [...seats].sort((one, other) => one - other).join(", ")),
+          field(t("paid"), points(amount)))),
       h("div", { class: "stub" }, bars(paymentId), h("code", {}, paymentId), h("span", { class: "hint" }, moment(paidAt))))),
     h("div", { class: "row" },
-      h("button", { type: "button", class: "primary", on: { click: (event) => busily(event.currentTarget, onAgain) } }, "Book more seats"),
-      key && h("button", { type: "button", on: { click: repeatPayment } }, "Send the same payment again")),
+      h("button", { type: "button", class: "primary", on: { click: (event) => busily(event.currentTarget, onAgain) } }, t("bookMore")),
+      key && h("button", { type: "button", on: { click: repeatPayment } }, t("sameAgain"))),
     said);
 }

@@ -77,6 +77,7 @@ impl Sale {
         self.tasks.spawn(promoter.run(self.stop.clone()));
         let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
         self.tasks.spawn(staff);
+        self.follow_session_ends(metrics("ended-sessions"));
         self.tasks.spawn(self.live.clone().run(metrics("live-figures"), self.stop.clone()));
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));
         self.tasks.spawn(keeper.run(self.stop.clone()));
@@ -97,6 +98,13 @@ impl Sale {
         self.tasks.spawn(sweeper.run(self.stop.clone()));
         self.tasks.spawn(housekeeper.run(self.stop.clone()));
         self.tasks.close();
+    }
+
+    /// Starts the task that reads which sessions of users ended, if the pages sign in.
+    fn follow_session_ends(&self, metrics: TaskMetrics) {
+        if let Some(ends) = self.session_ends.clone() {
+            self.tasks.spawn(ends.run(metrics, self.stop.clone()));
+        }
     }
 
     /// Starts the tasks that check each part. `/readyz` and the metrics show their last results.

@@ -18,8 +18,9 @@ use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::emptier::EmptierWaker;
 use onsale_app::live::{Live, Sources};
 use onsale_app::relay::RelayWaker;
+use onsale_app::sessions::SessionEnds;
 use onsale_app::staff::StaffKeys;
-use onsale_app::store::{Store, StoreError};
+use onsale_app::store::{Reader, Store, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
 use onsale_app::waiting_room::home::{DatabaseHome, Home, PlaceMemory, RedisHome};
@@ -80,6 +81,8 @@ pub(crate) struct Sale {
     pub(crate) live: Arc<Live>,
     /// The keys of staff.
     pub(crate) staff: Arc<StaffKeys>,
+    /// The ended sessions of users, if the pages sign in.
+    pub(crate) session_ends: Option<Arc<SessionEnds>>,
     /// The brokers that receive events; `None`: events stay in the database.
     kafka: Option<Arc<KafkaSink>>,
     /// Which parts are degraded, as the background tasks last found.
@@ -125,6 +128,14 @@ fn home(memory: Option<&Arc<dyn PlaceMemory>>, desk: &Arc<Desk>, rooms: &Arc<Roo
     }
 }
 
+/// The ended sessions of users, if the pages sign in.
+async fn session_ends(settings: &Settings, reader: &Arc<dyn Reader>) -> Result<Option<Arc<SessionEnds>>, StoreError> {
+    match settings.auth.provider() {
+        Some(_) => Ok(Some(Arc::new(SessionEnds::load(reader.clone()).await?))),
+        None => Ok(None),
+    }
+}
+
 impl Sale {
     /// Opens the database, reads the catalogue and the waiting rooms into memory, and opens the desk.
     ///
@@ -149,8 +160,7 @@ impl Sale {
         store.register(registry);
         rooms.estimates.register(registry);
         register_reads(registry, [&rooms.admitted, &seat_maps.reads, &catalogue.reads, &timetable.reads]);
-        let waker = Arc::new(RelayWaker::default());
-        let cancelled = Arc::new(CancellerWake::default());
+        let (waker, cancelled) = (Arc::new(RelayWaker::default()), Arc::new(CancellerWake::default()));
         let board = store.board();
         let sources = Sources { reader: reader.clone(), rooms: rooms.clone(), catalogue: catalogue.clone(), board };
         let live = Arc::new(Live::new(sources));
@@ -172,6 +182,7 @@ impl Sale {
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
         let home = home(memory.as_ref(), &desk, &rooms);
         let staff = Arc::new(StaffKeys::load(reader.clone()).await?);
+        let session_ends = session_ends(settings, &reader).await?;
         let database = Arc::new(DatabaseWatch::new(reader, desk.clone(), conditions.clone()));
         // `/readyz` lists the parts in this order.
         settings.redis.iter().for_each(|_| conditions.watch("redis"));
@@ -189,6 +200,7 @@ impl Sale {
             emptier: EmptierWaker::default(),
             live,
             staff,
+            session_ends,
             kafka,
             conditions,
             database,

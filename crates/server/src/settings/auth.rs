@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use super::web::PublicUrl;
 use super::{BadSetting, Sources};
-use crate::auth::{Auth, JwksUrl, JwtSettings, Key, public_keys};
+use crate::auth::{Auth, JwksUrl, JwtSettings, Key, ProviderSettings, public_keys};
 use crate::secret::Secret;
 
 /// The most secrets in one setting: enough for a rotation. A bearer that none of them signed costs a hash for each.
@@ -19,6 +20,7 @@ const SEVERAL_SECRETS_MIN: usize = 32;
 pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSetting> {
     let bad = |problem: String| Err(BadSetting { name: sources.name_of("auth"), problem });
     let jwks = sources.optional("jwks-url", JwksUrl::parse)?;
+    let provider_url = sources.optional("oidc-issuer", issuer)?;
     let mode = sources.parse("auth", |text| Ok(text.to_owned()))?;
     match mode.as_str() {
         "open" if !listen.ip().is_loopback() => bad(format!(
@@ -29,22 +31,75 @@ pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSet
         "jwt" => {
             let previous = sources.optional("jwt-secret-previous", secrets)?.unwrap_or_default();
             let present = sources.optional("jwt-secret", secrets)?.unwrap_or_default();
+            let issuer = sources.optional("jwt-issuer", |text| Ok(text.to_owned()))?;
             let settings = JwtSettings {
                 // Bearers are signed elsewhere. Here the previous secrets are as good as the present ones.
                 secrets: present.into_iter().chain(previous).collect(),
                 public_keys: sources.optional("jwt-public-key", public_keys_or_files)?.unwrap_or_default(),
                 jwks,
-                issuer: sources.optional("jwt-issuer", |text| Ok(text.to_owned()))?,
+                provider: provider(sources, provider_url, issuer.as_deref())?,
+                issuer,
                 audience: sources.optional("jwt-audience", |text| Ok(text.to_owned()))?,
             };
-            if settings.secrets.is_empty() && settings.public_keys.is_empty() && settings.jwks.is_none() {
-                return bad("is jwt and has no keys: set ONSALE_JWT_SECRET, ONSALE_JWT_PUBLIC_KEY or ONSALE_JWKS_URL"
-                    .to_owned());
+            let has_keys = !settings.secrets.is_empty() || !settings.public_keys.is_empty() || settings.jwks.is_some();
+            if !has_keys && settings.provider.is_none() {
+                return bad(
+                    "is jwt and has no keys: set ONSALE_JWT_SECRET, ONSALE_JWT_PUBLIC_KEY, ONSALE_JWKS_URL or \
+                     ONSALE_OIDC_ISSUER"
+                        .to_owned(),
+                );
             }
             Ok(Auth::Jwt(Box::new(settings)))
         }
         _ => bad(format!("is not open, jwt or open-anywhere: {mode}")),
     }
+}
+
+/// Reads the provider that users of the pages sign in at; `None` if there is no issuer. `jwt_issuer` is the required issuer of
+/// bearers.
+///
+/// # Errors
+/// The setting that cannot be used, or that is missing next to the others.
+fn provider(
+    sources: &Sources,
+    issuer: Option<String>,
+    jwt_issuer: Option<&str>,
+) -> Result<Option<ProviderSettings>, BadSetting> {
+    let bad =
+        |name: &'static str, problem: &str| BadSetting { name: sources.name_of(name), problem: problem.to_owned() };
+    let text = |text: &str| Ok(text.to_owned());
+    let client_id = sources.optional("oidc-client-id", text)?;
+    let client_secret = sources.optional("oidc-client-secret", |text| Ok(Secret::new(text)))?;
+    let Some(issuer) = issuer else {
+        let alone = [("oidc-client-id", client_id.is_some()), ("oidc-client-secret", client_secret.is_some())];
+        let alone = alone.into_iter().find(|(_, is_set)| *is_set);
+        return alone.map_or(Ok(None), |(name, _)| Err(bad(name, "is set without ONSALE_OIDC_ISSUER")));
+    };
+    // Otherwise a bearer and a sign-in of one person could name two users.
+    if jwt_issuer.is_some_and(|jwt_issuer| jwt_issuer != issuer) {
+        return Err(bad(
+            "oidc-issuer",
+            "is not ONSALE_JWT_ISSUER: users would have one id by bearer and another by sign-in",
+        ));
+    }
+    let client_id = client_id.ok_or_else(|| bad("oidc-issuer", "needs ONSALE_OIDC_CLIENT_ID"))?;
+    let Some(public_url) = sources.optional("public-url", PublicUrl::parse)? else {
+        return Err(bad("oidc-issuer", "needs ONSALE_PUBLIC_URL, which the provider sends browsers back to"));
+    };
+    if !public_url.keeps_cookies() {
+        return Err(bad("public-url", "is http to another machine, so browsers keep no session: use https"));
+    }
+    Ok(Some(ProviderSettings { issuer, client_id, client_secret }))
+}
+
+/// Reads the URL of an issuer. It stays as it was written, because the provider's documents name exactly this text.
+fn issuer(text: &str) -> Result<String, String> {
+    let is_plain = !text.contains(['?', '#']) && text.trim() == text;
+    JwksUrl::parse(text)
+        .ok()
+        .filter(|_| is_plain)
+        .map(|_| text.to_owned())
+        .ok_or_else(|| "is not the URL of an issuer, https or of this machine, such as https://id.example".to_owned())
 }
 
 /// Reads one secret, or several separated by commas or line ends. They are several only if each has 32 bytes or more;

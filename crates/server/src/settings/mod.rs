@@ -98,6 +98,25 @@ impl ChargedBy {
     }
 }
 
+/// Which pages for buyers this server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShopPages {
+    /// The pages of the shop.
+    Shop,
+    /// None: another program shows the sale. The back office, the door's page and the API description stay.
+    Off,
+}
+
+impl ShopPages {
+    /// The value of the setting.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Shop => "shop",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Where `onsale consume` delivers events.
 #[derive(Clone, Debug)]
 pub(crate) struct PlatformSettings {
@@ -141,6 +160,7 @@ pub(crate) struct Settings {
     pub(crate) calendar: Calendar,
     pub(crate) queue_strict: bool,
     pub(crate) charged_by: ChargedBy,
+    pub(crate) pages: ShopPages,
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// The header in which trusted proxies name the client.
     pub(crate) client_address_header: AddressHeader,
@@ -216,6 +236,7 @@ impl Settings {
             calendar: sources.parse("timezone", parse::timezone)?,
             queue_strict: sources.parse("queue-strict", parse::switch)?,
             charged_by: sources.parse("charge", parse::charged_by)?,
+            pages: sources.parse("pages", parse::pages)?,
             trusted_proxies: sources.optional("trusted-proxies", clients::networks)?.unwrap_or_default(),
             client_address_header: sources.parse("client-address-header", AddressHeader::parse)?,
             hold_seconds: sources.parse("hold-seconds", parse::between(1, 86_400))?,

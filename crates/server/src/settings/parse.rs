@@ -6,7 +6,7 @@ use std::time::Duration;
 use onsale_adapters::postgres::PostgresUrl;
 use onsale_app::calendar::Calendar;
 
-use super::{ChargedBy, DatabaseUrl, LogFormat, sqlite_url};
+use super::{ChargedBy, DatabaseUrl, LogFormat, ShopPages, sqlite_url};
 use crate::secret::Secret;
 
 /// The shortest admin key, in characters. An attacker finds a shorter one by trying. Keys below 16 log a warning.
@@ -75,6 +75,13 @@ pub(super) fn charged_by(text: &str) -> Result<ChargedBy, String> {
         .into_iter()
         .find(|known| known.as_str() == text)
         .ok_or_else(|| format!("is not self or staff: {text}"))
+}
+
+pub(super) fn pages(text: &str) -> Result<ShopPages, String> {
+    [ShopPages::Shop, ShopPages::Off]
+        .into_iter()
+        .find(|known| known.as_str() == text)
+        .ok_or_else(|| format!("is not shop or off: {text}"))
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {

@@ -90,6 +90,12 @@ const SERVER: &[Setting] = &[
         "Origins whose pages may call this server from a browser, such as https://shop.example. * allows every origin, \
          only with auth=jwt. Without it, no other origin",
     ),
+    setting(
+        "pages",
+        "shop|off",
+        Some("shop"),
+        "Pages for buyers at /. off: they answer 404, for a sale that another program shows; /desk, /check-in and /docs stay",
+    ),
     setting("timezone", "ZONE", Some("Asia/Seoul"), "IANA time zone that turns instants into the dates of the API"),
     setting(
         "caches",

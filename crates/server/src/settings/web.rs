@@ -5,6 +5,7 @@ use std::sync::Arc;
 use reqwest::Url;
 
 use super::{BadSetting, Sources};
+use crate::auth::is_loopback;
 
 /// The URL under which clients reach this server through a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,16 @@ impl PublicUrl {
     pub(crate) fn path(&self) -> &str {
         let path = self.text.get(self.origin.len()..).unwrap_or_default();
         if path.is_empty() { "/" } else { path }
+    }
+
+    /// Whether clients reach this server without TLS. Then cookies cannot be `Secure`.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.text.starts_with("http://")
+    }
+
+    /// Whether browsers keep cookies of this server that only TLS or this machine may see.
+    pub(crate) fn keeps_cookies(&self) -> bool {
+        !self.is_plain() || is_loopback(&self.host)
     }
 
     /// Scheme, host and port, as browsers write them in `Origin`.

@@ -40,6 +40,8 @@ impl Everything {
         let keys = Balancer::port();
         let launch = Sale::launch(ONSALE).set("ONSALE_AUTH", "jwt");
         let launch = launch.set("ONSALE_JWKS_URL", format_args!("http://{}/jwks", keys.address()));
+        let launch = launch.set("ONSALE_OIDC_ISSUER", format_args!("http://{}", keys.address()));
+        let launch = launch.set("ONSALE_OIDC_CLIENT_ID", "onsale").set("ONSALE_PUBLIC_URL", "http://127.0.0.1:9");
         let on_a_file = Sale::start(&launch).await;
         Some(Self { sale, on_a_file, relay, consumer, _redis: redis, _kafka: kafka, _database: database })
     }

@@ -77,6 +77,7 @@ impl Accounts {
             caller.get("/users/ada/reservations"),
             caller.get("/users/ada/payments"),
             caller.get("/users/ada/waitlists"),
+            caller.get("/users/ada/queue-tokens"),
         ]
     }
 

@@ -10,6 +10,7 @@ mod keys;
 mod other_keys;
 mod reasons;
 mod rotation;
+mod sign_in;
 mod staff;
 #[path = "../support/mod.rs"]
 mod support;

@@ -68,5 +68,5 @@ test("a ticket is found behind a page of reservations that came to nothing", asy
   const page = await demo(t, await visitor(t), sale);
   await become(page, "ada");
   await page.locator("#chip").click();
-  await page.locator(".tickets").getByText("Seat 7").waitFor();
+  await page.locator(".tickets").getByText("Seat 7", { exact: true }).waitFor();
 });

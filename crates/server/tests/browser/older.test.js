@@ -29,7 +29,7 @@ async function buy(t, context, sale) {
   await page.getByRole("button", { name: /^Pay / }).click();
   await page.getByRole("article", { name: "Ticket" }).waitFor();
   await page.locator("#chip").click();
-  await page.locator(".tickets").getByText("Seat 7").waitFor();
+  await page.locator(".tickets").getByText("Seat 7", { exact: true }).waitFor();
   await page.getByRole("button", { name: /^Charge 10,000/ }).click();
   await page.locator("tbody tr").nth(2).waitFor();
 }

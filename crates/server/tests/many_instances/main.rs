@@ -14,6 +14,7 @@ mod changes;
 mod clocks;
 mod closing;
 mod crowd;
+mod devices;
 mod draws;
 mod early;
 mod hours;
@@ -31,6 +32,7 @@ mod refunds;
 mod schema;
 mod seats;
 mod set_clock;
+mod sign_in;
 mod staff;
 mod stream;
 #[path = "../support/mod.rs"]

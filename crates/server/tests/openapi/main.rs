@@ -47,6 +47,8 @@ const CALLS: &str = "
     POST /payments/{paymentId}/tickets/{ticketId}/reissue
     GET /users/{userId}/tickets
     GET /tickets/keys
+    GET /session
+    POST /session/logout
     POST /check-ins
     POST /check-ins/batch
     DELETE /check-ins/{checkInId}
@@ -55,6 +57,7 @@ const CALLS: &str = "
     GET /users/{userId}/reservations
     GET /users/{userId}/payments
     GET /users/{userId}/waitlists
+    GET /users/{userId}/queue-tokens
     POST /admin/lectures
     GET /admin/concerts
     POST /admin/concerts

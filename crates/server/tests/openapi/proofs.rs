@@ -35,7 +35,10 @@ async fn proofs_are_described() {
         .map(|scheme| (text(&scheme["in"]), text(&scheme["name"])))
         .collect();
     let places: Vec<(&str, &str)> = places.iter().map(|(place, name)| (place.as_str(), name.as_str())).collect();
-    assert_eq!(places, [("cookie", "onsale_session"), ("header", "Queue-Token"), ("query", "token")]);
+    assert_eq!(
+        places,
+        [("cookie", "onsale_session"), ("cookie", "onsale_user"), ("header", "Queue-Token"), ("query", "token")]
+    );
     let in_query = schemes.iter().find(|(_, scheme)| scheme["in"] == "query").unwrap().0;
     for (call, operation) in operations {
         let takes = operation["security"].as_array().unwrap().iter().any(|all| all[in_query].is_array());

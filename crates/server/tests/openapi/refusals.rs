@@ -1,7 +1,7 @@
 //! The refusals of each call, as the contract lists them.
 
 /// What each call may refuse in words of its own, besides what any call may.
-pub(crate) const REFUSALS: [(&str, &[&str]); 50] = [
+pub(crate) const REFUSALS: [(&str, &[&str]); 51] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -13,6 +13,7 @@ pub(crate) const REFUSALS: [(&str, &[&str]); 50] = [
     ("POST /queue/tokens", &CODES),
     ("POST /reservations", &CODES),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
+    ("GET /users/{userId}/queue-tokens", &["403 not-your-account"]),
     ("GET /concerts/{concertId}/draw", &["404 concert-not-found", "404 not-found"]),
     ("GET /concerts/{concertId}/draw/entries", &["409 draw-not-closed", "429 too-many-requests"]),
     ("PUT /admin/concerts/{concertId}/draw/beacon", &["409 draw-not-closed", "409 beacon-unnamed", "409 beacon-set"]),
@@ -145,6 +146,7 @@ pub(crate) const REFUSALS: [(&str, &[&str]); 50] = [
     ("POST /desk/session", &["401 admin-key-invalid", "403 origin-not-allowed", "429 too-many-requests"]),
     ("GET /desk/session", &["401 admin-key-invalid", "404 not-found"]),
     ("DELETE /desk/session", &["403 origin-not-allowed"]),
+    ("POST /session/logout", &["403 origin-not-allowed"]),
     ("GET /point/{id}", &["403 role-insufficient", "403 not-your-account"]),
 ];
 

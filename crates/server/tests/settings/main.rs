@@ -40,7 +40,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 }
 
 /// Every setting with a value that it takes, and values that it does not.
-const TABLE: [(&str, &str, &[&str]); 46] = [
+const TABLE: [(&str, &str, &[&str]); 50] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
     ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://h/sale", "sqlite://x?mode=ro"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
@@ -51,6 +51,13 @@ const TABLE: [(&str, &str, &[&str]); 46] = [
     ("jwt-issuer", "https://issuer.example", &[]),
     ("jwt-audience", "onsale", &[]),
     ("jwks-url", "https://issuer.example/keys", &["issuer.example", "ftp://a/keys", "http://", "http://a/keys"]),
+    (
+        "oidc-issuer",
+        "https://id.example",
+        &["id.example", "ftp://id.example", "http://id.example", "https://id.example?a"],
+    ),
+    ("oidc-client-id", "onsale", &[]),
+    ("oidc-client-secret", "a-secret-of-thirty-two-characters", &[]),
     ("admin-key", "an-admin-key", &["x", "four", "two words", "schlüssel"]),
     ("admin-key-previous", "another-admin-key", &["x", "four", "two words", "schlüssel"]),
     ("token-secret", "a-secret-of-thirty-two-characters", &[]),
@@ -64,6 +71,7 @@ const TABLE: [(&str, &str, &[&str]); 46] = [
     ("queue-claim-seconds", "10", &["0", "3601", "ten"]),
     ("queue-strict", "true", &["yes", "1", "TRUE"]),
     ("charge", "staff", &["user", "Self", "true"]),
+    ("pages", "off", &["desk", "Off", "false"]),
     ("trusted-proxies", "127.0.0.1, 10.0.0.0/8,::1", &["10.0.0.0/33", "example.com", "10.0.0.1 10.0.0.2"]),
     ("client-address-header", "CF-Connecting-IP", &["two words", "a:b", "X-Forwarded-For,Forwarded"]),
     ("rate-limit-per-second", "0", &["-1", "many", "1000001"]),
@@ -253,6 +261,37 @@ async fn jwt_needs_one_key() {
     let server = jwt().set(keys[0], "short").set("ONSALE_LISTEN", "0.0.0.0:0").set("ONSALE_LOG", "warn").start().await;
     until("a weak secret is logged", async || server.log().contains("32 bytes").then_some(())).await;
     assert!(!server.log().contains("\"short\""), "and not shown");
+}
+
+#[tokio::test]
+async fn a_sign_in_needs_its_settings() {
+    let issuer = ("ONSALE_OIDC_ISSUER", "https://id.example");
+    let client = ("ONSALE_OIDC_CLIENT_ID", "onsale");
+    let secret = ("ONSALE_OIDC_CLIENT_SECRET", "a-secret-of-thirty-two-characters");
+    let url = ("ONSALE_PUBLIC_URL", "https://shop.example");
+    let key = ("ONSALE_JWT_SECRET", "a-secret-of-thirty-two-characters");
+    let jwt = |settings: &[(&str, &str)]| {
+        let launch = launch().set("ONSALE_AUTH", "jwt");
+        settings.iter().fold(launch, |launch, (name, value)| launch.set(name, value))
+    };
+    let other = |jwt_issuer| ("ONSALE_JWT_ISSUER", jwt_issuer);
+    for (settings, named) in [
+        (&[key, client][..], &["ONSALE_OIDC_CLIENT_ID", "ONSALE_OIDC_ISSUER"][..]),
+        (&[key, secret], &["ONSALE_OIDC_CLIENT_SECRET", "ONSALE_OIDC_ISSUER"]),
+        (&[issuer, url], &["ONSALE_OIDC_ISSUER", "ONSALE_OIDC_CLIENT_ID"]),
+        (&[issuer, client], &["ONSALE_OIDC_ISSUER", "ONSALE_PUBLIC_URL"]),
+        (&[issuer, client, ("ONSALE_PUBLIC_URL", "http://shop.example")], &["ONSALE_PUBLIC_URL", "https"]),
+        (&[issuer, client, url, other("https://other.example")], &["ONSALE_OIDC_ISSUER", "ONSALE_JWT_ISSUER"]),
+        (&[issuer, client, url, other("https://id.example/")], &["ONSALE_OIDC_ISSUER", "ONSALE_JWT_ISSUER"]),
+    ] {
+        let run = jwt(settings).run(&["serve"]).await;
+        assert_bad(&run, named);
+        assert!(!said(&run).contains(secret.1), "a secret is not shown: {}", said(&run));
+    }
+    // The provider does not have to answer, and one who signs in needs no key of bearers.
+    for settings in [&[issuer, client, url][..], &[issuer, client, secret, url, key, other("https://id.example")]] {
+        drop(jwt(settings).start().await);
+    }
 }
 
 /// The names of the files in a launch's folder.

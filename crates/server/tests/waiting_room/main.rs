@@ -4,6 +4,7 @@
 
 mod admission;
 mod closing;
+mod devices;
 mod drawing;
 mod early;
 mod entering;

@@ -63,6 +63,7 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     code::READS,
     cancellation::READS,
     draw::READS,
+    crate::postgres::ended_session::READS,
     event::READS,
     event::LOG_READS,
     idempotency::READS,

@@ -48,6 +48,8 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("layouts", &["performance_id ="]),
     ("void_tickets", &["ticket_id =", "payment_id =", "performance_id ="]),
     ("check_ins", &["check_in_id =", "scan_id =", "payment_id =", "performance_id ="]),
+    // A subquery for the greatest number reads one entry of the primary key.
+    ("ended_sessions", &["number >=", "number IS NOT NULL", "kept_until <", "session_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),
     ("admin_log", &["log_id <", "actor =", "action =", "subject ="]),

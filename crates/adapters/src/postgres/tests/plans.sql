@@ -45,5 +45,6 @@ INSERT INTO events SELECT 'onsale.points', user_id, 1, gen_random_uuid(), row_nu
 INSERT INTO events_put_back SELECT n FROM generate_series(1, 1000) n;
 INSERT INTO deliveries SELECT event_id, 1 FROM events;
 INSERT INTO kept_answers SELECT user_id, 'k', decode(repeat('00', 32), 'hex'), '', 1 FROM accounts;
+INSERT INTO ended_sessions SELECT n, gen_random_uuid(), n FROM generate_series(1, 20000) n;
 INSERT INTO admin_log SELECT gen_random_uuid(), n, NULL, 'root', 'key.created', 'key:' || n, NULL, '{}', false, 'r'
     FROM generate_series(1, 20000) n;

@@ -36,6 +36,7 @@ const SHARDS: &[(&str, &[&str])] = &[
     ("owner", &["kept_answers"]),
     ("external id", &["external_charges"]),
     ("instance", &["instance_figures"]),
+    ("ended session", &["ended_sessions"]),
     ("staff", &["staff_keys", "staff_directory", "staff_key_uses", "staff_sessions", "admin_log"]),
 ];
 

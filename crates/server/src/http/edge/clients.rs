@@ -1,8 +1,9 @@
-//! Limits by client. A request counts for its user if it has a valid bearer, else for the address of the client.
+//! Limits by client. A request counts for its user if it has a valid bearer or session, else for the address of the client.
 
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, Method, Request};
+use onsale_domain::ids::UserId;
 
 use super::client_address::{ClientAddress, ClientAddresses};
 use super::last_ten::LastTen;
@@ -12,6 +13,7 @@ use crate::auth::{Bearers, Checked, Refused, Staff};
 use crate::http::input::callers::bearer;
 use crate::http::input::session::SESSION_PATH;
 use crate::http::input::staff::StaffCall;
+use crate::http::input::user_session::Offered;
 use crate::settings::{ChargedBy, RateLimit, Settings};
 
 /// A limit by client: the label of its counter, and the detail of its refusal.
@@ -104,12 +106,16 @@ pub(crate) struct Asked<'a> {
     headers: &'a HeaderMap,
     /// Whether a page of this server sent it, if that is known.
     is_from_own_page: bool,
+    /// The user whose session counts for it.
+    signed_in: Option<&'a UserId>,
 }
 
 impl<'a> Asked<'a> {
     pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
         let is_from_own_page = request.extensions().get::<StaffCall>().is_some_and(|call| call.is_from_own_page);
-        Self { method: request.method(), path: request.uri().path(), headers: request.headers(), is_from_own_page }
+        let signed_in = request.extensions().get::<Offered>().and_then(Offered::user);
+        let (method, path) = (request.method(), request.uri().path());
+        Self { method, path, headers: request.headers(), is_from_own_page, signed_in }
     }
 }
 
@@ -185,7 +191,7 @@ impl ClientLimits {
     /// # Errors
     /// `TooOften` with the limit that was reached and the seconds to wait.
     pub(crate) fn check(&self, asked: Asked<'_>, peer: IpAddr, keys: Keys<'_>) -> Result<Option<Checked>, TooOften> {
-        let Asked { method, path, headers, is_from_own_page } = asked;
+        let Asked { method, path, headers, is_from_own_page, signed_in } = asked;
         // A foreign page gets a refusal in any case, and must not use up the sign-ins of the address.
         let signs_in = method == Method::POST && path == SESSION_PATH && is_from_own_page;
         let limiters = [&self.requests, &self.entries, &self.users, &self.bad_bearers];
@@ -203,6 +209,8 @@ impl ClientLimits {
         let checked = if self.is_staffs(method, path) {
             self.check_staff(client, headers, keys.staff)?;
             None
+        } else if let Some(user) = signed_in {
+            Some(Checked(Ok(user.clone())))
         } else {
             self.check_bearer(client, headers, keys)?
         };

@@ -57,13 +57,23 @@ fn comes_from_here<B>(web: &WebSettings, request: &Request<B>, host: Option<Auth
 
 /// Whether a page of this server sent a request: its one `Origin` is that of the public URL, or names the host of the request
 /// if there is no public URL. Sites that the settings allow are not pages of this server.
-pub(super) fn is_from_own_page<B>(web: &WebSettings, request: &Request<B>) -> bool {
+pub(super) fn has_own_origin<B>(web: &WebSettings, request: &Request<B>) -> bool {
     let mut origins = request.headers().get_all(ORIGIN).iter();
     let (Some(origin), None) = (origins.next(), origins.next()) else { return false };
     match &web.public_url {
         Some(url) => origin.as_bytes() == url.origin().as_bytes(),
         None => host_of(request).is_ok_and(|host| host.is_some_and(|host| is_own(origin, &host))),
     }
+}
+
+/// As [`has_own_origin`]. Without an `Origin`, the browser must say once that the request is `same-origin`, which no page can make
+/// it say.
+pub(super) fn is_from_own_page<B>(web: &WebSettings, request: &Request<B>) -> bool {
+    if request.headers().contains_key(ORIGIN) {
+        return has_own_origin(web, request);
+    }
+    let mut sites = request.headers().get_all(SEC_FETCH_SITE).iter();
+    sites.next().is_some_and(|site| site == "same-origin") && sites.next().is_none()
 }
 
 /// Whether an origin is one of those that are named in settings. `*` names none.

@@ -25,6 +25,7 @@ use crate::http::App;
 use crate::http::edge::UNMATCHED;
 use crate::http::input::coding;
 use crate::http::input::staff::StaffCall;
+use crate::http::input::user_session::{self, Offered};
 use crate::http::reply::problem::Problem;
 use crate::http::routes::waiting_room_events::EVENTS_PATH;
 
@@ -99,11 +100,15 @@ impl Outer {
         let is_safe = request.method().is_safe();
         let path_for_log = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
         if self.clients.is_staffs(request.method(), request.uri().path()) {
-            let is_from_own_page = guard::is_from_own_page(&self.app.web, &request);
+            let is_from_own_page = guard::has_own_origin(&self.app.web, &request);
             request.extensions_mut().insert(StaffCall { request_id: request_id.clone(), is_from_own_page });
         }
         if request.uri().path() == EVENTS_PATH {
             request.extensions_mut().insert(Peer::new(pulse.clone()));
+        }
+        let offered = Offered::of(&self.app, &request, || guard::is_from_own_page(&self.app.web, &request));
+        if let Some(offered) = &offered {
+            request.extensions_mut().insert(offered.clone());
         }
         let sharing = Sharing::of(&self.app.web, &request);
         let checked = match check_slot(request.uri().path(), client) {
@@ -127,6 +132,9 @@ impl Outer {
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, request_id);
         default_headers::set(headers);
+        if let Some(Offered::Valid(session)) = &offered {
+            user_session::renew(&self.app, session, headers);
+        }
         sharing.set_headers(headers);
         let is_incomplete = status == StatusCode::REQUEST_TIMEOUT || (expects && (is_safe || !status.is_success()));
         if is_incomplete || self.app.stopping.is_leaving() || pulse.is_ending() {

@@ -12,6 +12,7 @@ use onsale_domain::waiting_room::Token;
 
 use crate::auth::{Checked, Refused};
 use crate::http::App;
+use crate::http::input::user_session::Offered;
 use crate::http::input::{PathArgs, staff};
 use crate::http::openapi::{Input, Operation, Proof};
 use crate::http::reply::problem::{Code, Problem};
@@ -44,8 +45,11 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
 pub(crate) enum Caller {
     /// A client that may act for each user, because the server needs no bearer (`ONSALE_AUTH=open`).
     Unchecked,
-    /// A client that may act for the user that its bearer names.
+    /// A client that may act for the user that its bearer or its session names.
     User(UserId),
+    /// A browser with the session of this user and that of a member of the staff, who may read the data of each user
+    /// (`ONSALE_AUTH=jwt`, GET only).
+    UserAndStaff(UserId),
     /// A member of the staff, who may read the data of each user (`ONSALE_AUTH=jwt`, GET only).
     Staff,
 }
@@ -55,6 +59,11 @@ impl Caller {
     async fn of(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         if let Some(caller) = parts.extensions.get::<Self>() {
             return Ok(caller.clone());
+        }
+        if let Some(offered) = parts.extensions.get::<Offered>().cloned() {
+            let caller = Self::of_session(offered, parts, app).await?;
+            parts.extensions.insert(caller.clone());
+            return Ok(caller);
         }
         let checked = parts.extensions.remove::<Checked>();
         let caller = match app.bearers.user_of(bearer(&parts.headers), checked).await {
@@ -74,14 +83,33 @@ impl Caller {
         Ok(caller)
     }
 
+    /// The caller of a request with the session of a user.
+    ///
+    /// # Errors
+    /// `origin-not-allowed` for a write of a page of another site; `authentication-required` if the session has ended and the
+    /// request has no session of the staff either.
+    async fn of_session(offered: Offered, parts: &Parts, app: &App) -> Result<Self, Problem> {
+        // Reads the database only if there is a session of the staff too.
+        let is_staff = parts.method == Method::GET && staff::may_read_users(parts, app).await;
+        match offered.session() {
+            Ok(session) if is_staff => Ok(Self::UserAndStaff(session.user)),
+            Ok(session) => Ok(Self::User(session.user)),
+            Err(problem) if is_staff && problem.code == Code::AuthenticationRequired => Ok(Self::Staff),
+            Err(problem) => Err(problem),
+        }
+    }
+
     /// A caller that needs no bearer.
     pub(crate) fn without_bearer() -> Self {
         Self::Unchecked
     }
 
-    /// The user that the bearer names; `None` without a bearer.
+    /// The user that the bearer or the session names; `None` without one.
     pub(crate) fn verified(&self) -> Option<&UserId> {
-        if let Self::User(user) = self { Some(user) } else { None }
+        match self {
+            Self::User(user) | Self::UserAndStaff(user) => Some(user),
+            Self::Unchecked | Self::Staff => None,
+        }
     }
 
     /// Returns the user if the caller may act for it.
@@ -137,6 +165,28 @@ impl Input for PathUser {
     }
 }
 
+/// The user in the path, for an answer with queue tokens: a key of staff does not get them, because a token is the key to its place.
+pub(crate) struct TokenUser(pub(crate) UserId);
+
+impl FromRequestParts<App> for TokenUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if matches!(Caller::of(parts, app).await?, Caller::Staff) {
+            let detail = "A key of staff cannot read queue tokens: the bearer must be that of the user";
+            return Err(Problem::new(Code::AuthenticationRequired).challenge(detail));
+        }
+        let PathUser(user) = PathUser::from_request_parts(parts, app).await?;
+        Ok(Self(user))
+    }
+}
+
+impl Input for TokenUser {
+    fn describe(operation: &mut Operation) {
+        PathUser::describe(operation);
+    }
+}
+
 /// A queue token of the caller, of any status.
 pub(crate) struct QueueToken {
     pub(crate) token: Token,
@@ -156,7 +206,9 @@ impl QueueToken {
         let text = text.ok_or_else(|| Problem::new(Code::QueueTokenMissing))?;
         let invalid = || Problem::new(Code::QueueTokenInvalid);
         let token = app.tokens.decode(text).ok_or_else(invalid)?;
-        caller.acting_for(token.user.clone())?;
+        if caller.verified().is_some_and(|own| *own != token.user) {
+            return Err(Problem::new(Code::NotYourAccount));
+        }
         let room = app.rooms.find(token.concert).await?.ok_or_else(invalid)?;
         // From here on the number of an entry is the place that it was drawn as.
         let token = room.resolved(token);

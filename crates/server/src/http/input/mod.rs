@@ -16,6 +16,7 @@ mod query;
 pub(crate) mod session;
 pub(crate) mod staff;
 mod structure;
+pub(crate) mod user_session;
 mod visible;
 pub(crate) mod weights;
 

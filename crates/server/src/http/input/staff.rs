@@ -33,6 +33,9 @@ const CHECKED_WITHIN: Duration = Duration::from_secs(1);
 /// The longest time for a client to take an answer that is sent part by part. Beyond it the answer is cut.
 pub(crate) const TAKEN_WITHIN: Duration = Duration::from_secs(15 * 60);
 
+/// The detail of the refusal of a write with a session that no page of this server sent.
+pub(super) const FOREIGN_PAGE: &str = "the Origin must be that of this server";
+
 /// The right that a call needs.
 pub(crate) trait Needed {
     const RIGHT: Right;
@@ -93,7 +96,7 @@ impl StaffCall {
     pub(super) fn check_page(parts: &Parts) -> Result<(), Problem> {
         match parts.extensions.get::<Self>() {
             Some(call) if call.is_from_own_page => Ok(()),
-            _ => Err(Problem::new(Code::OriginNotAllowed).detail("the Origin must be that of this server")),
+            _ => Err(Problem::new(Code::OriginNotAllowed).detail(FOREIGN_PAGE)),
         }
     }
 }
@@ -276,4 +279,10 @@ pub(super) async fn reads_users(parts: &Parts, app: &App) -> Result<bool, Proble
     let Some((member, _)) = member_of(parts, app).await? else { return Ok(false) };
     check(&member, Right::ReadUsers, parts)?;
     Ok(true)
+}
+
+/// Whether a member of the staff sent a request who may read the data of any user. `false` also if the keys cannot be checked:
+/// then the request counts for its user alone.
+pub(super) async fn may_read_users(parts: &Parts, app: &App) -> bool {
+    matches!(member_of(parts, app).await, Ok(Some((member, _))) if member.role.may(Right::ReadUsers))
 }

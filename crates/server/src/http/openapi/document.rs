@@ -11,6 +11,7 @@ use super::operation::{Content, In, Operation, Parameter, Proof, Tag};
 use super::sample::Sample;
 use super::schemas::Schemas;
 use crate::http::input::session::SESSION_COOKIE;
+use crate::http::input::user_session::USER_COOKIE;
 use crate::http::reply::problem::{Code, PROBLEM_JSON, Problem, ProblemBody};
 use crate::http::router::routes;
 use crate::settings::PublicUrl;
@@ -90,7 +91,7 @@ fn security_schemes() -> Value {
     json!({
         "bearer": {
             "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-            "description": "Needed if the server runs with `ONSALE_AUTH=jwt`: the claim `sub` is the user."
+            "description": "Needed if the server runs with `ONSALE_AUTH=jwt`: the claim `sub` names the user."
         },
         "queueToken": {
             "type": "apiKey", "in": "header", "name": "Queue-Token",
@@ -104,6 +105,12 @@ fn security_schemes() -> Value {
             "type": "http", "scheme": "bearer",
             "description":
                 "A key of staff, or the value of `ONSALE_ADMIN_KEY`. If there is neither, the calls answer 404."
+        },
+        "userSession": {
+            "type": "apiKey", "in": "cookie", "name": USER_COOKIE,
+            "description": "The cookie of a user who signed in at the provider of `ONSALE_OIDC_ISSUER`. It stands for a \
+                bearer of this user if the request has no `Authorization`. Writes with it need an `Origin` equal to that \
+                of this server, or without one `Sec-Fetch-Site: same-origin`."
         },
         "deskSession": {
             "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE,
@@ -142,21 +149,25 @@ fn content(content: &Content, schemas: &mut SchemaGenerator) -> Value {
 }
 
 /// The ways in which a call may be authorized. A bearer is needed only with `ONSALE_AUTH=jwt`, so each scheme stands
-/// alone and together with the bearer. An open call has an empty list: linters take a missing one for forgotten.
+/// alone and together with the bearer, or the session of a user in its place. An open call has an empty list: linters take a missing one for forgotten.
 fn security(proofs: &[Proof]) -> Value {
     let has = |proof| proofs.contains(&proof);
     if has(Proof::AdminKey) {
         json!([{"adminKey": []}, {"deskSession": []}])
     } else if has(Proof::Session) {
         json!([{"deskSession": []}])
+    } else if has(Proof::UserSession) {
+        json!([{}, {"userSession": []}])
     } else if has(Proof::OnlyIfStrict) {
-        json!([{}, {"bearer": []}, {"queueToken": []}, {"queueToken": [], "bearer": []}])
+        json!([{}, {"bearer": []}, {"userSession": []}, {"queueToken": []}, {"queueToken": [], "bearer": []},
+            {"queueToken": [], "userSession": []}])
     } else if has(Proof::QueueTokenInQuery) {
-        json!([{"queueToken": []}, {"queueToken": [], "bearer": []}, {"queueTokenInQuery": []}])
+        json!([{"queueToken": []}, {"queueToken": [], "bearer": []}, {"queueToken": [], "userSession": []},
+            {"queueTokenInQuery": []}])
     } else if has(Proof::QueueToken) {
-        json!([{"queueToken": []}, {"queueToken": [], "bearer": []}])
+        json!([{"queueToken": []}, {"queueToken": [], "bearer": []}, {"queueToken": [], "userSession": []}])
     } else if has(Proof::Bearer) {
-        json!([{}, {"bearer": []}])
+        json!([{}, {"bearer": []}, {"userSession": []}])
     } else {
         json!([])
     }

@@ -50,6 +50,7 @@ tags! {
     Reservations = "Reservations", "Seats held for a short time.";
     Payments = "Payments", "Held seats paid from the points.";
     Tickets = "Tickets", "A ticket for each paid seat, and what happens to it at the door.";
+    Sessions = "Sessions", "The user who is signed in at the pages of this server.";
     Administration = "Administration",
         "Making lectures and concerts, and steering waiting rooms. Needs a key of staff.";
     Staff = "Staff", "Keys of staff with roles, sessions of the back office, and the log of what their owners changed.";
@@ -116,6 +117,8 @@ pub(crate) enum Proof {
     AdminKey,
     /// The cookie of the back office.
     Session,
+    /// The cookie of a user who signed in.
+    UserSession,
 }
 
 /// The description of a call in the document.

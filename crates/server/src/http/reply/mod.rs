@@ -1,5 +1,6 @@
 //! What the server answers: problem details, successful answers, answers to commands, metrics as text.
 
+pub(crate) mod cookie;
 mod decision;
 pub(crate) mod exposition;
 pub(crate) mod problem;

@@ -16,6 +16,7 @@ use crate::http::App;
 use crate::http::input::session::{Leaving, OwnPage, Present, SESSION_COOKIE};
 use crate::http::input::{Body, Payload, Query};
 use crate::http::openapi::{Operation, Output, Sample};
+use crate::http::reply::cookie::{Cookie, SameSite};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{NoContent, OkJson};
 use crate::http::values::{Instant, Text};
@@ -72,12 +73,9 @@ impl WithCookie {
     /// The cookie goes to every path of this server, as browsers see it. It is never sent to a page of another site, never
     /// readable by scripts, and never sent over plain http, except to this machine.
     fn new(app: &App, page: &OwnPage, value: &str, seconds: u32) -> Self {
-        let path = app.web.public_url.as_ref().map_or("/", |url| url.path());
-        let secure = if page.is_plain_loopback { "" } else { "; Secure" };
-        let cookie =
-            format!("{SESSION_COOKIE}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
-        // Base64url and the path of a URL are visible ASCII.
-        Self(HeaderValue::try_from(cookie).unwrap_or(HeaderValue::from_static("")))
+        let is_secure = !page.is_plain_loopback;
+        let cookie = Cookie { name: SESSION_COOKIE, value, seconds, same_site: SameSite::Strict, is_secure };
+        Self(cookie.to_header(&app.web))
     }
 }
 

@@ -45,6 +45,20 @@ pub(super) const AUTHENTICATION: &[Setting] = &[
         "With auth=jwt: required audience (aud claim). Without it, aud is not checked",
     ),
     setting(
+        "oidc-issuer",
+        "URL",
+        None,
+        "With auth=jwt: OpenID provider at which users of the pages sign in, https or on this machine http. Needs \
+         oidc-client-id and public-url. If jwt-issuer is set, both must be equal",
+    ),
+    setting("oidc-client-id", "TEXT", None, "With oidc-issuer: id of the client that the provider has for this server"),
+    setting(
+        "oidc-client-secret",
+        "SECRET",
+        None,
+        "With oidc-issuer: secret of that client. Without it, the client is public and proves itself by PKCE alone",
+    ),
+    setting(
         "charge",
         "self|staff",
         Some("self"),

@@ -52,6 +52,7 @@ async fn staff_do_not_act_for_a_user() {
             sale.caller.post("/queue/tokens").json(&body),
             sale.caller.get("/queue/token").token(&token),
             sale.caller.get("/queue/token/events").token(&token),
+            sale.caller.get("/users/ada/queue-tokens"),
             sale.caller.delete("/queue/token").token(&token),
             sale.caller.get(&format!("/concerts/{concert}/dates")).token(&token),
             sale.caller.get(&format!("/concerts/{concert}/seats?date=2090-01-01")).token(&token),

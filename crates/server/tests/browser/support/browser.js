@@ -40,7 +40,15 @@ const SOURCE = new URL("../../../src/pages/", import.meta.url);
 async function fromSource(route) {
   const name = new URL(route.request().url()).pathname.split("/").pop();
   const contentType = name.endsWith(".css") ? "text/css" : "text/javascript";
-  await route.fulfill({ body: await readFile(new URL(name, SOURCE)), contentType });
+  await route.fulfill({ body: await sourceOf(name), contentType });
+}
+
+/** The server joins the files of the shop. From the sources they come one by one. */
+async function sourceOf(name) {
+  if (name === "shop.js") return 'import "./demo.js";';
+  if (name !== "shop.css") return readFile(new URL(name, SOURCE));
+  const [, list] = /SHOP_STYLES[^;]*\[([^\]]*)\];/.exec(await readFile(new URL("assets.rs", SOURCE), "utf8"));
+  return list.match(/[a-z-]+\.css/g).map((file) => `@import url("${file}");`).join("\n");
 }
 
 /** Runs in the page: takes away what the browser is not to have. */

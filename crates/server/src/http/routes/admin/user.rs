@@ -20,6 +20,7 @@ use crate::http::reply::OkJson;
 use crate::http::reply::problem::Problem;
 use crate::http::routes::lecture::Application;
 use crate::http::routes::payment::PaymentShown;
+use crate::http::routes::places::known_places;
 use crate::http::routes::reservation::ReservationShown;
 use crate::http::routes::waiting_room::TokenStatus;
 use crate::http::routes::wallet::{LedgerEntry, Wallet};
@@ -155,18 +156,7 @@ pub(crate) async fn get_user(
 /// # Errors
 /// `unavailable` if the database or Redis does not answer.
 async fn places(app: &App, user: &UserId) -> Result<Vec<UserPlace>, Problem> {
-    app.see_own_changes().await;
-    let now = app.reader.now();
-    let is_over = |concert| app.catalogue.programme(concert).is_some_and(|programme| programme.is_over(now));
-    let rooms = app.rooms.concerts().into_iter().map(|(concert, _)| concert);
-    let concerts: Vec<ConcertId> = rooms.filter(|concert| !is_over(*concert)).collect();
-    let mut tokens: Vec<Token> = app.read(app.reader.places_of(user, &concerts)).await?;
-    for concert in &concerts {
-        if let Some(token) = app.home.find(*concert, user).await? {
-            tokens.retain(|known| known.concert != *concert);
-            tokens.push(token);
-        }
-    }
+    let mut tokens: Vec<Token> = known_places(app, user).await?;
     tokens.sort_by_key(|token| std::cmp::Reverse(token.issued_at));
     let shown = tokens.iter().take(SHOWN).filter_map(|token| {
         let (status, position) = match app.rooms.look(token)? {

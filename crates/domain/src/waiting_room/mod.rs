@@ -10,6 +10,7 @@ mod list;
 mod room;
 mod step;
 mod token;
+mod told;
 mod window;
 
 use crate::concert::Sale;
@@ -30,6 +31,7 @@ pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Se
 pub use step::Step;
 pub use token::Token;
 pub(crate) use token::{admitted_at, bind_place, end_after_payment, end_if_over, may_hold, may_settle};
+pub use told::{CLOSED_VERSION, DRAWN_VERSION, closed_event, drawn_event};
 pub use window::Window;
 
 /// Takes a place in line, or finds the one that the user already has.

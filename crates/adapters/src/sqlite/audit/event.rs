@@ -1,12 +1,13 @@
 //! Events, each with whether the row that it is about exists.
 
 use onsale_app::audit::source::{EventRow, ToldRow};
-use onsale_domain::ids::EventId;
+use onsale_app::draw_event;
+use onsale_domain::ids::{ConcertId, EventId};
 use rusqlite::{Connection, ToSql, params};
 use uuid::Uuid;
 
 use super::super::values::{Sql, uuid};
-use super::{GROUP, exists};
+use super::{GROUP, draw, exists};
 
 /// A group of events, each with whether the row that it is about exists.
 pub(super) fn events(db: &Connection, after: &u64) -> Sql<(Vec<ToldRow>, Option<u64>)> {
@@ -96,6 +97,10 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
                 "SELECT 1 FROM cancellations WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
                 &[&performance, version, &id],
             )
+        }
+        draw_event::CLOSED | draw_event::COMPLETED => {
+            let Some(concert) = ConcertId::parse(subject) else { return Ok(false) };
+            draw::is_told(db, concert, kind, EventId::new(Uuid::from_bytes(id)))
         }
         "onsale.performance.changed.v1"
         | "onsale.seats.blocked.v1"

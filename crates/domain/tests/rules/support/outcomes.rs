@@ -164,6 +164,8 @@ impl Stage {
             Happening::ConcertChanged { concert } => {
                 format!("concert {}", hours(concert))
             }
+            Happening::DrawClosed { list, .. } => format!("list of {} closed", list.entries),
+            Happening::DrawCompleted { list, .. } => format!("list of {} drawn", list.entries),
         }
     }
 

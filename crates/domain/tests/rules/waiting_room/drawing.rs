@@ -247,6 +247,29 @@ fn a_user_whose_drawn_place_is_over_enters_at_the_end() {
     assert_eq!((entered.token.place, entered.is_new), (7, true));
 }
 
+/// A failover lost the entry of Zed, and its number was given to Ann.
+#[test]
+fn a_lost_token_does_not_take_the_place_that_was_drawn_for_another_user() {
+    let mut room = DrawRoom::new();
+    let [ann, bob] = ["ann", "bob"].map(|user| room.at(60).enter(user));
+    room.at(90).step();
+    room.draw();
+    room.at(100).step();
+    let own = room.drawn(&ann);
+    for user in ["zed", "bob"] {
+        // Zed has no entry. Bob has one, and another token of his was lost.
+        let user = UserId::parse(user).expect("a user id");
+        let lost = Token { id: TokenId::new(uuid::Uuid::from_u128(7)), user, ..own.clone() };
+        room.one(Step { shown_tokens: vec![lost], ..Step::of(room.concert) }).expect("a step");
+        assert!(!room.world.tables.places.contains_key(&(room.concert, own.place)), "the place has no user");
+    }
+    room.one(Step { shown_tokens: vec![own.clone()], ..Step::of(room.concert) }).expect("a step");
+    assert_eq!(room.world.tables.places[&(room.concert, own.place)].user, ann.user);
+    let other = room.drawn(&bob);
+    room.one(Step { shown_tokens: vec![other.clone()], ..Step::of(room.concert) }).expect("a step");
+    assert_eq!(room.world.tables.places[&(room.concert, other.place)].user, bob.user);
+}
+
 #[test]
 fn a_named_beacon_is_waited_for_and_set_once() {
     let mut room = DrawRoom::new();

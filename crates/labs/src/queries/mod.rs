@@ -5,7 +5,6 @@ mod codes;
 mod cost;
 mod counted;
 mod data;
-mod draws;
 mod indexes;
 mod inventory;
 mod office;

@@ -135,7 +135,6 @@ impl Rush {
         self.seats().await?;
         super::refunds::all(&self.sales[0]).await;
         super::codes::all(&self.sales[0]).await;
-        super::draws::all(stage, &self.sales[0], &self.sales[1]).await?;
         self.evening(stage).await?;
         self.past(stage).await?;
         self.events(stage).await

@@ -125,7 +125,7 @@ async fn the_list_of_seats_has_grade_and_price() {
     assert_eq!(shown["date"], "2090-03-03");
     let performance = &shown["performances"][0];
     assert_eq!(performance["performanceId"], made["performanceId"]);
-    let seat = |seat: u32, grade: &str, price: u32| json!({"seat": seat, "grade": grade, "price": price, "status": "AVAILABLE"});
+    let seat = |seat: u32, grade: &str, price: u32| json!({"seat": seat, "section": null, "row": null, "grade": grade, "price": price, "status": "AVAILABLE"});
     let vip = "VIP \"front\"";
     let expected = [seat(1, "R", 70_000), seat(2, "R", 70_000), seat(4, vip, 120_000), seat(5, vip, 120_000)];
     assert_eq!(performance["seats"], json!(expected));

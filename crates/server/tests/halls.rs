@@ -48,12 +48,12 @@ async fn the_server_chooses_the_best_seats() {
         (&json!([24, 25, 26]), &json!(150_000), &json!("HELD"))
     );
     // The same key gives the same seats again, and another request with it is refused.
-    let keyed = || any(sale, bob, performance, &json!({"count": 2})).key("the best");
+    let keyed = || any(sale, bob, performance, &json!({"count": 2})).key("the-best");
     let first = keyed().send().await;
     let second = keyed().send().await;
     assert_eq!((&first.json()["seats"], &first.body), (&json!([27, 28]), &second.body));
     assert_eq!(second.header("idempotency-replayed"), Some("true"));
-    any(sale, bob, performance, &json!({"count": 1})).key("the best").refused(422, "idempotency-key-reused").await;
+    any(sale, bob, performance, &json!({"count": 1})).key("the-best").refused(422, "idempotency-key-reused").await;
     any(sale, ada, performance, &json!({"count": 2})).refused(409, "seat-limit").await;
     any(sale, ada, performance, &json!({"count": 1, "section": "A"})).refused(422, "section-unknown").await;
     any(sale, ada, performance, &json!({"count": 1, "grade": "VIP"})).refused(422, "section-unknown").await;

@@ -260,17 +260,18 @@ async fn staff_see_all_seats_with_their_owners() {
     let seats = seats.as_array().unwrap();
     let numbers: Vec<u64> = seats.iter().map(|seat| seat["seat"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (1..=2_500).collect::<Vec<u64>>());
-    let free = |seat: u32, grade: &str, price: u32| json!({"seat": seat, "grade": grade, "price": price, "status": "AVAILABLE"});
+    let free = |seat: u32, grade: &str, price: u32| json!({"seat": seat, "section": null, "row": null, "grade": grade, "price": price, "status": "AVAILABLE"});
     assert_eq!((&seats[0], &seats[2_499]), (&free(1, "R", 50_000), &free(2_500, "S", 9)));
     let of = |seat: u32, status: &str, user: &str, reservation: &Value| {
-        json!({"seat": seat, "grade": "R", "price": 50_000, "status": status, "userId": user,
+        json!({"seat": seat, "section": null, "row": null, "grade": "R", "price": 50_000, "status": status, "userId": user,
             "reservationId": reservation["reservationId"]})
     };
     let mut sold = of(2, "SOLD", "ada", &bought);
     sold["paymentId"] = paid["paymentId"].clone();
     let mut on_hold = of(3, "HELD", "bob", &held);
     on_hold["heldUntil"] = held["heldUntil"].clone();
-    let blocked = json!({"seat": 4, "grade": "R", "price": 50_000, "status": "BLOCKED", "blockReason": "a camera"});
+    let blocked = json!({"seat": 4, "section": null, "row": null, "grade": "R", "price": 50_000, "status": "BLOCKED",
+        "blockReason": "a camera"});
     assert_eq!(seats[1..4], [sold, on_hold, blocked]);
     let shown = get(performance).expect(200).await;
     assert_eq!((&shown["capacity"], &shown["sold"], &shown["blocked"]), (&json!(2_500), &json!(1), &json!(1)));

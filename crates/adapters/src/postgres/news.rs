@@ -94,12 +94,13 @@ const ALL_HOLDS: &str = concat!(
 
 /// Performances of which availability may still count: until two days after the start, because a hold lasts up to a day and can
 /// be paid after the start. A refund by staff after that frees a seat that cannot be sold any more. And earlier ones that were
-/// revised, or added after their start, in the last two days: one may have been moved far into the past. With a range of two bounds
-/// the planner expects few rows and reads only the index of revisions, also without statistics. An instance that read nothing for
+/// revised, or added after their start, in the last two days: one may have been moved far into the past. With ranges of two bounds
+/// the planner expects few rows and reads only the indexes, also without statistics. An instance that read nothing for
 /// long reads all performances, see `CATALOGUE_MISSED_MILLIS` of `app`.
 const AVAILABILITY: &str =
     "SELECT concert_id, performance_id, starts_at, sold + blocked < capacity AND NOT closed AND cancelled_at IS NULL, revision
-        FROM performances WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000
+        FROM performances WHERE starts_at
+            BETWEEN (extract(epoch FROM now()) * 1000)::bigint - 172799999 AND 9223372036854775807
     UNION ALL SELECT concert_id, performance_id, starts_at,
             sold + blocked < capacity AND NOT closed AND cancelled_at IS NULL, revision
         FROM (SELECT * FROM performances WHERE revised_at

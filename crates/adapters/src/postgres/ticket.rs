@@ -32,7 +32,7 @@ const REISSUES: &str = "SELECT payment_id, seat, count(*) FROM void_tickets
 /// lookups by key: without statistics the planner would read whole tables.
 const SHOWN: &str = "SELECT wanted.ticket_id, wanted.seat, s.reservation_id, p.payment_id,
         (SELECT count(*) FROM void_tickets v WHERE v.payment_id = p.payment_id AND v.seat = wanted.seat AND v.why = 'reissued'),
-        EXISTS (SELECT FROM void_tickets v WHERE v.ticket_id = wanted.ticket_id)
+        EXISTS (SELECT FROM void_tickets v WHERE v.ticket_id = wanted.ticket_id OFFSET 0)
     FROM unnest($1::uuid[], $2::integer[], $3::uuid[]) wanted (performance_id, seat, ticket_id)
     LEFT JOIN LATERAL (SELECT reservation_id FROM seats WHERE seats.performance_id = wanted.performance_id
         AND seats.seat = wanted.seat AND sold OFFSET 0) s ON true

@@ -84,9 +84,15 @@ impl Forecaster {
         // Measured, with a reserve, or expected: turns may end sooner than they did.
         let expected = f64::from(room.settings.max_active) / self.pace.turn_seconds(&room.settings);
         let pace = expected.max(AHEAD_OF_PACE * self.pace.calls_per_second());
+        let polls = self.polls_per_second;
+        if let Some(opens_at) = room.settings.sale.opens_later(at).filter(|_| room.is_early()) {
+            // It only moves later while users are in line.
+            let plan = Plan::new(&room.settings, room.active, waiting, pace, polls);
+            return plan.opening_in(seconds_between(at, opens_at), polls);
+        }
         // Outside the hours of the sale as during a pause.
         let settings = Settings { paused: !room.admits(at), ..room.settings };
-        Plan::new(&settings, room.active, waiting, pace, self.polls_per_second)
+        Plan::new(&settings, room.active, waiting, pace, polls)
     }
 
     /// Replaces the count of running turns.

@@ -45,6 +45,8 @@ pub(super) struct Plan {
     far_polls: f64,
     /// Half of the allowed silence, in seconds.
     patience: f64,
+    /// Seconds until the opening, before which no place is called.
+    opens_in: f64,
 }
 
 impl Plan {
@@ -78,7 +80,14 @@ impl Plan {
             waiting,
             far_polls: (target - used).max(far),
             patience: patience(settings.claim_seconds),
+            opens_in: 0.0,
         }
+    }
+
+    /// The plan of a room that opens after these seconds, and not sooner. Until then all places share the whole target, and the last
+    /// poll before the opening leads each to ask when its place could be called.
+    pub(super) fn opening_in(self, seconds: f64, polls_per_second: u32) -> Self {
+        Self { opens_in: seconds, far_polls: f64::from(polls_per_second), ..self }
     }
 
     /// Seconds until a position could be called if turns end at the planned pace.
@@ -91,10 +100,10 @@ impl Plan {
         let call = self.planned_call(position);
         // Free turns make these calls certain: one poll each, right after the call.
         let part = if position <= self.free { 1.0 } else { self.part };
-        let near = (call * part + part).floor();
+        let near = self.opens_in + (call * part + part).floor();
         let far = FAR_SECONDS.max(SPREAD_COST * self.waiting.max(position) / self.far_polls) * spread;
         // Silence must not end a turn, whatever the target. The rate allows no earlier call than this.
-        let bound = longest_by_silence(position, self.rate, self.patience);
+        let bound = self.opens_in + longest_by_silence(position, self.rate, self.patience);
         near.min(far).min(bound).round().max(1.0)
     }
 

@@ -26,7 +26,7 @@ const GAP_MAX: u32 = 16;
 pub enum Taken {
     /// Held to this instant, extensions included. The hold may have lapsed.
     Held(Timestamp),
-    /// Sold or blocked.
+    /// Sold, or taken from sale.
     Closed,
 }
 
@@ -93,7 +93,7 @@ impl Hall {
         ranges
     }
 
-    /// Adds free seats.
+    /// Adds seats that are free, by their numbers.
     pub(crate) fn add(&mut self, range: RangeInclusive<u32>) {
         let (from, to) = (index(*range.start()), index(*range.end()));
         if self.free_from.len() <= to {

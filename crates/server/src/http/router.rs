@@ -166,6 +166,7 @@ impl Routes {
         let name = match method {
             MethodFilter::POST => "POST",
             MethodFilter::PATCH => "PATCH",
+            MethodFilter::PUT => "PUT",
             MethodFilter::DELETE => "DELETE",
             _ => "GET",
         };

@@ -76,7 +76,7 @@ async fn problems(fixture: &Fixture, operation: &Operation) {
         is_marked(&reply, "no-store");
     }
     let path = fixture.path(operation, &operation.template);
-    let other = fixture.sale.caller.call(Method::PUT, &path).send().await;
+    let other = fixture.sale.caller.call(Method::TRACE, &path).send().await;
     other.refused(405, "method-not-allowed");
     is_marked(&other, "no-store");
     let foreign = Caller::new(base).call(operation.method.clone(), &path).header("host", "evil.example").send().await;

@@ -35,8 +35,8 @@ const CONCERTS: &str =
 const KEYS: &str = "SELECT key_id, name, role, hash, created_at, deleted_at FROM staff_keys ORDER BY key_id";
 
 const LECTURES: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version,
-        updated_at, opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
-    FROM lectures ORDER BY lecture_id";
+        updated_at, opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at,
+        waitlisted FROM lectures ORDER BY lecture_id";
 
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds,
         extensions, closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats,

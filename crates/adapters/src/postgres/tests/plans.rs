@@ -43,6 +43,9 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("refunds", &["payment_id =", "performance_id =", "user_id ="]),
     ("cancellations", &["performance_id ="]),
     ("failed_refunds", &["performance_id ="]),
+    ("codes", &["concert_id =&code =", "concert_id =", "code_id ="]),
+    ("code_uses", &["code_id =", "reservation_id ="]),
+    ("layouts", &["performance_id ="]),
     ("void_tickets", &["ticket_id =", "payment_id =", "performance_id ="]),
     ("check_ins", &["check_in_id =", "scan_id =", "payment_id =", "performance_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
@@ -64,6 +67,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("SELECT performance_id, concert_id, version, event_id", "cancellations"),
     // Runs when a process starts, and when it has lost track of the changes of other processes.
     ("SELECT performance_id, concert_id, starts_at, sections", "performances"),
+    // Layouts of all performances, when a process starts.
+    ("SELECT performance_id, layout FROM layouts", "layouts"),
     // Live figures: most performances of a sale are not over, so the planner may prefer the table to the index on the start.
     ("SELECT performance_id, concert_id, starts_at, capacity", "performances"),
     // Once a second, over the ends of a few seconds.

@@ -150,6 +150,7 @@ impl SimulatedRoom {
         rows.rooms.load(CONCERT, Some(self.room.clone()));
         let next = self.given_up.range(self.room.served + 1..).take(GivenUp::LOADED_MAX).copied().collect();
         rows.given_up.insert(CONCERT, GivenUp::loaded(next));
+        rows.draws.load(CONCERT, None);
         rows
     }
 

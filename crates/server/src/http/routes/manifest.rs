@@ -19,6 +19,7 @@ use crate::http::values::{Id, Instant, Version};
 
 /// Which part of a manifest to get.
 #[derive(Parameters)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ManifestQuery {
     /// The performance of the door
     performance_id: Id<PerformanceId>,

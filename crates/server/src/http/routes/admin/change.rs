@@ -33,7 +33,7 @@ pub(crate) struct ConcertPatch {
     opens_at: Option<InstantField>,
     /// The same from this instant on, which is later than `opensAt`; null removes it.
     closes_at: Option<InstantField>,
-    /// Until this instant a presale code is needed to enter and to hold; later than `opensAt`, and null for no presale.
+    /// Until this instant a presale code is needed to enter and to hold; later than `opensAt`; null for none.
     codes_until: Option<InstantField>,
     /// Whether the sale is closed.
     closed: Option<bool>,

@@ -46,7 +46,7 @@ pub(crate) struct ConcertBody {
     opens_at: Option<InstantField>,
     /// The same from this instant on, which is later than `opensAt`; null for none.
     closes_at: Option<InstantField>,
-    /// Until this instant a presale code is needed to enter and to hold; later than `opensAt`, and null for no presale.
+    /// Until this instant a presale code is needed to enter and to hold; later than `opensAt`; null for none.
     codes_until: Option<InstantField>,
     /// Whether the sale is closed until it is opened.
     closed: Option<bool>,
@@ -84,7 +84,7 @@ pub(crate) async fn create_concert(
     let (opens_at, closes_at, codes_until) = (at(opens_at), at(closes_at), at(codes_until));
     let sale = Sale { closed: closed.unwrap_or(false), opens_at, closes_at, codes_until };
     let patch = queue.unwrap_or_default().into_patch();
-    let room = patch.ordered(Settings { sale, ..patch.apply(app.room) });
+    let room = patch.apply(Settings { sale, ..app.room });
     if patch.draw_at.is_some() && room.draw_at.is_none() {
         return Err(Problem::invalid_field("queue.drawAt", "only with the order draw"));
     }

@@ -119,7 +119,7 @@ async fn positions(sale: &Sale, tokens: &[String]) -> Vec<u64> {
     all
 }
 
-/// What anyone computes of the draw that an instance publishes is the order that it publishes.
+/// The order that an instance publishes follows from the draw that it publishes.
 async fn is_verified(many: &Many, sale: &Sale, concert: &str) {
     let address = format!("{}/concerts/{concert}/draw", sale.instance.base());
     let run = many.launch.run(&["verify-draw", &address]).await;

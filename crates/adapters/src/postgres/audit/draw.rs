@@ -94,14 +94,14 @@ fn read(row: &Row) -> Sql<DrawRow> {
         users_twice: number(row, AFTER + 12)?,
         drawn: Vec::new(),
         passed: 0,
-        closed_event: told(row, AFTER + 2, list.map(|list| closed_event(concert, list.closed_at)))?,
-        drawn_event: told(row, AFTER + 7, list.and_then(|list| list.drawn_at).map(|at| drawn_event(concert, at)))?,
+        closed_event: event(row, AFTER + 2, list.map(|list| closed_event(concert, list.closed_at)))?,
+        drawn_event: event(row, AFTER + 7, list.and_then(|list| list.drawn_at).map(|at| drawn_event(concert, at)))?,
         room,
     })
 }
 
 /// The event of a version. One with another id counts as missing.
-fn told(row: &Row, from: usize, expected: Option<EventId>) -> Sql<Option<EventRow>> {
+fn event(row: &Row, from: usize, expected: Option<EventId>) -> Sql<Option<EventRow>> {
     let is_of = |id| expected.is_none_or(|expected| expected.uuid() == id);
     match get::<Option<&str>>(row, from)? {
         Some(_) if is_of(uuid(row, from + 4)?) => read_event(row, from).map(Some),

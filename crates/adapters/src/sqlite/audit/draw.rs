@@ -61,7 +61,7 @@ pub(super) fn one(db: &Connection, concert: ConcertId) -> Sql<Option<DrawRow>> {
 }
 
 /// Whether an event is the one of the closed list or of the drawn order of a concert.
-pub(super) fn is_told(db: &Connection, concert: ConcertId, kind: &str, id: EventId) -> Sql<bool> {
+pub(super) fn has_event(db: &Connection, concert: ConcertId, kind: &str, id: EventId) -> Sql<bool> {
     let Some(draw) = draw::one(db, concert)? else { return Ok(false) };
     let list = waiting_room::room(db, concert)?.and_then(|room| room.list);
     let is_of = |list: List| match kind {

@@ -104,7 +104,7 @@ fn has_source_of_subject(db: &Connection, event: &EventRow, id: [u8; 16]) -> Sql
         }
         draw_event::CLOSED | draw_event::COMPLETED => {
             let (concert, id) = (ConcertId::new(Uuid::from_bytes(subject)), EventId::new(Uuid::from_bytes(id)));
-            draw::is_told(db, concert, kind, id)
+            draw::has_event(db, concert, kind, id)
         }
         "onsale.performance.changed.v1" | "onsale.seats.blocked.v1" | "onsale.seats.unblocked.v1" => {
             exists("SELECT 1 FROM performances WHERE performance_id = ?1 AND version >= ?2", &[&subject, version])

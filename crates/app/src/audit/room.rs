@@ -25,7 +25,9 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         // A place that Redis handed out, or that was drawn, gets a row when its turn is named or it is given up.
         let beside = row.room.blocks.epoch > 0 || row.room.list.is_some();
         let highest = row.highest_place.max(row.dropped_to);
-        let all = row.places + row.dropped_to == issued && highest == issued;
+        // Early entries that a failover lost have no rows before their tokens are shown.
+        let in_doubt = row.room.blocks.doubtful(row.room.served, issued);
+        let all = row.places + row.dropped_to + in_doubt == issued && highest == issued;
         let some = row.places + row.dropped_to <= highest;
         let dropped = row.dropped_to <= row.room.served && row.places_undropped == 0;
         places.check(dropped && if beside { some } else { all }, || {

@@ -8,7 +8,7 @@ use onsale_load_generator::{Outcome, Request};
 use onsale_testing::iso;
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, Server};
+use crate::machine::Server;
 use crate::postgres::OnPostgres;
 use crate::results::Target;
 use crate::room::Issuer;

@@ -117,7 +117,7 @@ fn an_admission_out_of_the_drawn_order() {
 
 #[test]
 fn a_position_behind_the_drawn_place() {
-    caught(Rule::Draw, "the drawn place 2", |log| sent(log, 5_200).position = 3.try_into().ok());
+    caught(Rule::Draw, "the drawn place 2", |log| sent(log, 5_200).position = 3_u32.try_into().ok());
 }
 
 #[test]

@@ -194,7 +194,7 @@ async fn changes_and_users_who_leave_race_the_closing() {
 }
 
 fn draw_changes(draw: &Value) -> &[Value] {
-    draw["changes"].as_array().map_or(&[], |changes| changes)
+    draw["changes"].as_array().map_or(&[][..], |changes| changes)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

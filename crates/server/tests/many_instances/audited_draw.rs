@@ -159,7 +159,7 @@ async fn no_answer_to_a_crowd_that_enters_early_contradicts_the_contract() {
     let path = format!("/concerts/{}/draw", hall.concert);
     let draw = many.at(1).caller.get(&path).expect(200).await;
     let csv = many.at(2).caller.get(&format!("{path}/entries")).send().await;
-    let drawn = Drawn::read(&draw, &String::from_utf8(csv.unpacked()).unwrap());
+    let drawn = Drawn::read(&draw, &String::from_utf8(csv.unpacked().to_vec()).unwrap());
     assert!(drawn.as_ref().is_some_and(|drawn| !drawn.places.is_empty()), "{draw}");
     hall.recorder.opened(Opening { opens_at, drawn });
     let report = audit(&hall.recorder.log());

@@ -101,7 +101,7 @@ async fn a_killed_instance_changes_no_draw() {
 async fn list(sale: &Sale, concert: &str) -> BTreeMap<String, u64> {
     let csv = sale.caller.get(&format!("/concerts/{concert}/draw/entries")).send().await;
     assert_eq!(csv.status, 200);
-    let text = String::from_utf8(csv.unpacked()).unwrap();
+    let text = String::from_utf8(csv.unpacked().to_vec()).unwrap();
     let rows = text.lines().skip(1).map(|row| row.split_once(',').unwrap());
     rows.map(|(token, place)| (token.to_owned(), place.parse().unwrap())).collect()
 }

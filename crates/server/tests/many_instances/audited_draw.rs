@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onsale_testing::auditor::{Asked, Drawn, Opening, Recorder, Room, Rule, audit};
-use onsale_testing::{Call, Caller, Dice, Reply, iso};
+use onsale_testing::{Call, Caller, Dice, PATIENCE, Reply, iso};
 use serde_json::{Value, json};
 
 use crate::many::Many;
@@ -92,11 +92,16 @@ impl Person {
 
     async fn until_closed(&self) {
         let path = format!("/concerts/{}/draw", self.hall.concert);
-        let closed = async || {
-            let draw = self.hall.instances[0].get(&path).send().await;
-            (draw.status == 200 && !draw.json()["closedAt"].is_null()).then_some(())
+        let closed = async {
+            loop {
+                let draw = self.hall.instances[0].get(&path).send().await;
+                if draw.status == 200 && !draw.json()["closedAt"].is_null() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         };
-        until("a closed list", closed).await;
+        tokio::time::timeout(PATIENCE, closed).await.unwrap();
     }
 
     async fn comes(mut self, plan: Plan) {

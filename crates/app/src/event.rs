@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::calendar::{parse_rfc3339, rfc3339};
+use crate::draw_event::{self, closed_data, completed_data};
 use crate::trace::TraceContext;
 
 /// The `source` of every event: this system. Ids are unique within it.
@@ -152,6 +153,8 @@ pub fn kind_of(happening: &Happening) -> &'static str {
         Happening::PerformanceChanged { .. } => "onsale.performance.changed.v1",
         Happening::PerformanceCancelled { .. } => "onsale.performance.cancelled.v1",
         Happening::ConcertChanged { .. } => "onsale.concert.changed.v1",
+        Happening::DrawClosed { .. } => draw_event::CLOSED,
+        Happening::DrawCompleted { .. } => draw_event::COMPLETED,
     }
 }
 
@@ -245,6 +248,10 @@ pub fn data_of(happening: &Happening) -> String {
         })
         .to_string(),
         Happening::ConcertChanged { concert } => concert_data(concert),
+        Happening::DrawClosed { concert, list, commitment, entries_hash } => {
+            closed_data(*concert, list, *commitment, *entries_hash).to_string()
+        }
+        Happening::DrawCompleted { concert, list, draw } => completed_data(*concert, list, draw).to_string(),
     }
 }
 

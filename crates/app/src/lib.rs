@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod conditions;
 pub mod desk;
+pub mod draw_event;
 pub mod emptier;
 pub mod event;
 pub mod idempotency;

@@ -57,7 +57,7 @@ fn command() -> Command {
         )
         .arg(
             Arg::new("words").value_name("WORD").num_args(0..).help(
-                "A suite (postgres, staff, room, reads, events, grown; without one: the program alone), a size (quick), profile, \
+                "A suite (postgres, staff, room, opening, reads, events, grown; without one: the program alone), a size (quick), profile, \
                  list, or part of the name of a row. Also: page, audit FILE, load [list|quick|page] [SCENARIO..] \
                  [sqlite|shared] [rust|gatling], and sizes [list|quick|page] [knee|line] [sqlite|shared]",
             ),

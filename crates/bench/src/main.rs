@@ -9,6 +9,7 @@ mod grown;
 mod load;
 mod machine;
 mod measure;
+mod opening;
 mod postgres;
 mod print;
 mod reads;

@@ -2,7 +2,7 @@
 
 use crate::print::Heads;
 use crate::row::Row;
-use crate::{events, grown, postgres, reads, room, server, staff};
+use crate::{events, grown, opening, postgres, reads, room, server, staff};
 
 /// A group of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) enum Suite {
     Staff,
     /// The waiting room on Redis and on Postgres.
     Room,
+    /// Early entry, draws and best seats, on Postgres, Redis and SQLite.
+    Opening,
     /// Reads that are cached in memory.
     Reads,
     /// Events on Postgres and Kafka.
@@ -26,7 +28,7 @@ pub(crate) enum Suite {
 impl Suite {
     /// The suite of a word of the command line.
     pub(crate) fn named(word: &str) -> Option<Self> {
-        let all = [Self::Postgres, Self::Staff, Self::Room, Self::Reads, Self::Events, Self::Grown];
+        let all = [Self::Postgres, Self::Staff, Self::Room, Self::Opening, Self::Reads, Self::Events, Self::Grown];
         all.into_iter().find(|suite| suite.name() == word)
     }
 
@@ -37,6 +39,7 @@ impl Suite {
             Self::Postgres => "postgres",
             Self::Staff => "staff",
             Self::Room => "room",
+            Self::Opening => "opening",
             Self::Reads => "reads",
             Self::Events => "events",
             Self::Grown => "grown",
@@ -50,6 +53,7 @@ impl Suite {
             Self::Postgres => postgres::ROWS,
             Self::Staff => staff::ROWS,
             Self::Room => room::ROWS,
+            Self::Opening => opening::ROWS,
             Self::Reads => reads::ROWS,
             Self::Events => events::ROWS,
             Self::Grown => grown::ROWS,
@@ -63,6 +67,7 @@ impl Suite {
             Self::Postgres => postgres::NOTES,
             Self::Staff => staff::NOTES,
             Self::Room => room::NOTES,
+            Self::Opening => opening::NOTES,
             Self::Reads => reads::NOTES,
             Self::Events => events::NOTES,
             Self::Grown => grown::NOTES,

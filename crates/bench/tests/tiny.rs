@@ -96,6 +96,25 @@ fn rows_of_the_waiting_room_run_and_their_answers_are_audited() {
 }
 
 #[test]
+fn rows_of_the_opening_run() {
+    if without("postgres") || without("redis") {
+        return;
+    }
+    let output = run(&["opening"]);
+    for line in [
+        "enter early, order arrival, room on Postgres",
+        "enter early, order draw, room on Redis",
+        "poll, 200 early tokens, before the draw",
+        "200 entries drawn",
+        "poll, 200 early tokens, after the draw",
+        "hold the best seat of it, SQLite",
+        "hold the best seat of it, Postgres",
+    ] {
+        assert!(output.contains(line), "{line}: {output}");
+    }
+}
+
+#[test]
 fn rows_of_cached_reads_run() {
     if without("postgres") {
         return;

@@ -8,6 +8,7 @@ use crate::lecture::{HistoryKind, Lecture};
 use crate::refund::Refund;
 use crate::ticket::Voided;
 use crate::time::Timestamp;
+use crate::waiting_room::{Digest, Draw, List};
 use crate::wallet::EntryKind;
 
 /// One event. Events of one subject are ordered by `version`.
@@ -183,6 +184,26 @@ pub enum Happening {
         /// The concert after the change.
         concert: Concert,
     },
+    /// The list of a draw has closed, and its hash is public.
+    DrawClosed {
+        /// The concert of the room.
+        concert: ConcertId,
+        /// The list as of its closing.
+        list: List,
+        /// The hash of the seed.
+        commitment: Digest,
+        /// The hash of the list.
+        entries_hash: Digest,
+    },
+    /// The order of a closed list was drawn, and its seed is public.
+    DrawCompleted {
+        /// The concert of the room.
+        concert: ConcertId,
+        /// The drawn list.
+        list: List,
+        /// The record of the draw, without its changes.
+        draw: Draw,
+    },
 }
 
 impl Happening {
@@ -204,6 +225,7 @@ impl Happening {
             | Self::PerformanceCancelled { performance, .. } => Subject::Performance(*performance),
             Self::PerformanceChanged { performance } => Subject::Performance(performance.id),
             Self::ConcertChanged { concert } => Subject::Concert(concert.id),
+            Self::DrawClosed { concert, .. } | Self::DrawCompleted { concert, .. } => Subject::Concert(*concert),
         }
     }
 }

@@ -6,6 +6,8 @@
 mod cancellations;
 #[path = "audit_breaks/codes.rs"]
 mod codes;
+#[path = "audit_breaks/draws.rs"]
+mod draws;
 #[path = "audit_breaks/fine.rs"]
 mod fine;
 #[path = "audit_breaks/lectures.rs"]

@@ -12,9 +12,9 @@ use axum::Router;
 use axum::routing::get;
 use onsale_domain::ids::{ConcertId, TokenId};
 use onsale_domain::waiting_room::{DrawKey, ListHash, Seed};
-use onsale_testing::{Launch, absent};
+use onsale_testing::{Launch, Sale, absent, iso};
 use serde_json::{Value, json};
-use support::ONSALE;
+use support::{ONSALE, audit, text, until};
 use uuid::Uuid;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide/verify_draw.py");
@@ -180,4 +180,42 @@ async fn what_cannot_be_read_is_named() {
             "{arguments:?}: {said}"
         );
     }
+}
+
+/// A failover to a standby that lags loses the last commits. Here the rows are taken from the file while no server runs.
+#[tokio::test]
+async fn an_early_entry_that_the_database_lost_is_put_back_when_its_token_is_shown() {
+    let launch = Sale::launch(ONSALE);
+    let sale = Sale::start(&launch).await;
+    let queue = json!({"earlyFrom": iso(-60), "order": "draw", "drawAt": iso(25)});
+    let body = json!({"title": "Gala", "venue": "Hall", "opensAt": iso(3_600), "queue": queue});
+    let made = sale.admin(sale.caller.post("/admin/concerts")).json(&body).expect(201).await;
+    let concert = text(&made["concertId"]);
+    let mut tokens = Vec::new();
+    for user in ["ada", "bob", "cid"] {
+        tokens.push(text(&sale.enter(&concert, user).await["token"]));
+    }
+    assert!(sale.instance.terminate().await.success());
+    let db = rusqlite::Connection::open(launch.folder().join("onsale.db")).unwrap();
+    db.execute_batch("DELETE FROM places WHERE place > 1; UPDATE rooms SET issued = 1").unwrap();
+    drop(db);
+
+    let sale = Sale::start(&launch).await;
+    let shown = sale.caller.get("/queue/token").token(&tokens[2]).expect(200).await;
+    assert_eq!((&shown["status"], &shown["token"]), (&json!("EARLY"), &json!(tokens[2])));
+    // The number of Bob is free, but he enters before he shows the token: he has another entry then.
+    let again = sale.enter(&concert, "bob").await;
+    assert_ne!(again["token"], json!(tokens[1]));
+    sale.caller.get("/queue/token").token(&tokens[1]).expect(200).await;
+    assert_eq!(sale.enter(&concert, "cid").await["token"], json!(tokens[2]));
+    let path = format!("/concerts/{concert}/draw");
+    let drawn = async || Some(sale.caller.get(&path).expect(200).await).filter(|draw| draw["state"] == "drawn");
+    let draw = until("a draw", drawn).await;
+    assert_eq!(draw["entries"], 3);
+    for token in [&tokens[0], &tokens[2], &text(&again["token"])] {
+        sale.until(token, |place| place["position"].is_u64()).await;
+    }
+    let lost = sale.caller.get("/queue/token").token(&tokens[1]).expect(200).await;
+    assert_eq!((&lost["status"], &lost["position"]), (&json!("EXPIRED"), &Value::Null));
+    audit(&sale).await;
 }

@@ -41,20 +41,21 @@ const NUMBER_AT: &str = "SELECT substr(drawn_order, $2::integer, 4) FROM draws W
 #[cfg(test)]
 pub(super) const READS: &[&str] = &[ENTRIES, DRAWN, ENTRY_OF, NUMBER_AT];
 
-/// A record from the first seven columns.
-pub(super) fn read(row: &Row) -> Sql<(ConcertId, Draw)> {
-    let seed = seed_from_bytes(get(row, 1)?).ok_or(DbError::Broken("a seed of a wrong length"))?;
-    let hash = get::<Option<&[u8]>>(row, 5)?;
+/// A record from seven columns.
+pub(super) fn read(row: &Row, from: usize) -> Sql<(ConcertId, Draw)> {
+    let seed = seed_from_bytes(get(row, from + 1)?).ok_or(DbError::Broken("a seed of a wrong length"))?;
+    let hash = get::<Option<&[u8]>>(row, from + 5)?;
     let hash = hash.map(|bytes| digest_from_bytes(bytes).ok_or(DbError::Broken("a hash of a wrong length")));
-    let (name, value) = (get::<Option<String>>(row, 2)?, get::<Option<String>>(row, 4)?);
+    let (name, value) = (get::<Option<String>>(row, from + 2)?, get::<Option<String>>(row, from + 4)?);
+    let changes = changes_from_text(get(row, from + 6)?);
     let draw = Draw {
         seed,
-        beacon: beacon_of(name, optional_instant(row, 3)?),
+        beacon: beacon_of(name, optional_instant(row, from + 3)?),
         value: value.map(Into::into),
         entries_hash: hash.transpose()?,
-        changes: changes_from_text(get(row, 6)?).ok_or(DbError::Broken("changes of a draw that are no JSON"))?,
+        changes: changes.ok_or(DbError::Broken("changes of a draw that are no JSON"))?,
     };
-    Ok((ConcertId::new(uuid(row, 0)?), draw))
+    Ok((ConcertId::new(uuid(row, from)?), draw))
 }
 
 /// Loads records of draws. Their rooms are locked by now.
@@ -68,7 +69,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
             unit.rows.draws.load(*id, None);
         }
         for row in found {
-            let (concert, draw) = read(row)?;
+            let (concert, draw) = read(row, 0)?;
             unit.rows.draws.load(concert, Some(draw));
         }
         Ok(())
@@ -94,7 +95,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
 
 pub(super) async fn one(session: &Session, concert: ConcertId) -> Sql<Option<Draw>> {
     let found = session.query(LOAD, params![vec![concert.uuid()]]).await?;
-    found.first().map(|row| read(row).map(|(_, draw)| draw)).transpose()
+    found.first().map(|row| read(row, 0).map(|(_, draw)| draw)).transpose()
 }
 
 /// The entries of a closed list that follow a number, in ascending order of numbers.

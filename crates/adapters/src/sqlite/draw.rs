@@ -1,7 +1,6 @@
 //! Records of draws, their lists and their orders.
 
 use async_trait::async_trait;
-use onsale_app::audit::source::DrawRow;
 use onsale_app::store::{Draws, EntryRow, Page, StoreError};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::rows::{Keys, Rows};
@@ -11,7 +10,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::reader::ReaderPool;
 use super::values::{Sql, broken, instant, optional_instant, user, uuid};
-use super::waiting_room;
 use crate::stored_draw::{
     beacon_of, changes_from_text, changes_to_text, digest_from_bytes, order_from_bytes, order_to_bytes, seed_from_bytes,
 };
@@ -23,7 +21,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     Ok(())
 }
 
-fn one(db: &Connection, concert: ConcertId) -> Sql<Option<Draw>> {
+pub(super) fn one(db: &Connection, concert: ConcertId) -> Sql<Option<Draw>> {
     db.prepare_cached(
         "SELECT seed, beacon_name, beacon_at, beacon, entries_hash, changes FROM draws WHERE concert_id = ?1",
     )?
@@ -71,7 +69,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
 }
 
 /// The entries of a closed list that follow a number, in ascending order of numbers.
-fn entries(db: &Connection, concert: ConcertId, list: List, page: Page<u64>) -> Sql<Vec<EntryRow>> {
+pub(super) fn entries(db: &Connection, concert: ConcertId, list: List, page: Page<u64>) -> Sql<Vec<EntryRow>> {
     db.prepare_cached(
         "SELECT place, token_id, user_id, issued_at, standing = 'REPLACED' FROM places
          WHERE concert_id = ?1 AND place > ?2 AND place <= ?3 AND standing <> 'GIVEN_UP' ORDER BY place LIMIT ?4",
@@ -90,7 +88,7 @@ fn entries(db: &Connection, concert: ConcertId, list: List, page: Page<u64>) -> 
 }
 
 /// The entry numbers in drawn order; `None` before the draw.
-fn order(db: &Connection, concert: ConcertId) -> Sql<Option<Vec<u32>>> {
+pub(super) fn order(db: &Connection, concert: ConcertId) -> Sql<Option<Vec<u32>>> {
     let bytes: Option<Option<Vec<u8>>> = db
         .prepare_cached("SELECT drawn_order FROM draws WHERE concert_id = ?1")?
         .query_row([concert.uuid().as_bytes()], |row| row.get(0))
@@ -123,21 +121,6 @@ fn entry_of(db: &Connection, concert: ConcertId, of: &UserId, list: List) -> Sql
         place = number.into();
     }
     Ok(Some(Token { id, concert, user: of.clone(), place, issued_at }))
-}
-
-/// A draw with its list and its order, for the audit.
-pub(super) fn audited(db: &Connection, concert: ConcertId) -> Sql<Option<DrawRow>> {
-    let (Some(draw), Some(room)) = (one(db, concert)?, waiting_room::room(db, concert)?) else { return Ok(None) };
-    let dropped_to = db
-        .prepare_cached("SELECT places_dropped_to FROM rooms WHERE concert_id = ?1")?
-        .query_row([concert.uuid().as_bytes()], |row| row.get(0))?;
-    let listed = match room.list {
-        Some(list) => entries(db, concert, list, Page { after: None, limit: usize::MAX >> 1 })?,
-        None => Vec::new(),
-    };
-    let entry = |row: EntryRow| Some((row.token.id, u32::try_from(row.token.place).ok()?));
-    let entries = listed.into_iter().filter_map(entry).collect();
-    Ok(Some(DrawRow { concert, list: room.list, dropped_to, draw, order: order(db, concert)?, entries }))
 }
 
 #[async_trait]

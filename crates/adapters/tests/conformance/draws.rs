@@ -2,10 +2,13 @@
 
 use onsale_app::store::Page;
 use onsale_domain::concert::{self, Sale};
+use onsale_domain::ids::TokenId;
 use onsale_domain::leaving::Leave;
 use onsale_domain::waiting_room::{
-    Beacon, Configure, Digest, DrawPatch, Enter, Entered, NoteList, Patch, PutBeacon, Seed, Settings, Step, StoreDraw,
+    Beacon, Configure, Digest, DrawPatch, Enter, Entered, NoteList, Patch, PutBack, PutBeacon, Seed, Settings, Step,
+    StoreDraw, Token,
 };
+use uuid::Uuid;
 
 use crate::bed::{Bed, on_each_database};
 use crate::lane::Lane;
@@ -80,4 +83,33 @@ async fn a_list_is_stored_and_read(bed: Bed) {
     assert_eq!(reader.draw_entry_of(concert, &cid, list).await.unwrap(), None);
 }
 
-on_each_database!(a_list_is_stored_and_read);
+/// The rows that a database lost are there again, and numbers in doubt are no entries.
+async fn a_lost_entry_is_put_back(bed: Bed) {
+    let store = bed.store().await;
+    let (mut lane, reader) = (Lane::new(&*store, 1).await, store.reader());
+    let now = reader.now();
+    let at = |seconds: u32| Some(now.plus_seconds(seconds));
+    let sale = Sale { opens_at: at(100), ..Sale::default() };
+    let room = Settings { sale, early_from: at(10), draw_at: at(50), ..OPEN_DOORS };
+    let (title, venue, seed) = ("Gala".into(), "Hall".into(), Some(Seed::new([3; 32])));
+    let create = concert::Create { title, venue, room, seed, notice: None, seats_per_user: 4 };
+    let Done::CreateConcert(concert) = lane.done(create).await else { unreachable!("a concert") };
+    let concert = concert.id;
+    lane.at = at(20);
+    let ann = enter(&mut lane, concert, &user("ann")).await;
+    let lost = Token { id: TokenId::new(Uuid::from_u128(7)), user: user("zed"), place: 4, ..ann.clone() };
+    for _ in 0..2 {
+        assert_eq!(lane.done(PutBack(lost.clone())).await, Done::PutBack(true));
+    }
+    let (record, _) = reader.room(concert).await.unwrap().expect("a room");
+    assert_eq!((record.room.issued, record.room.waiting(), record.room.blocks.gaps.len()), (4, 2, 1));
+    assert_eq!(enter(&mut lane, concert, &user("zed")).await, lost);
+    lane.at = at(50);
+    lane.done(Step::of(concert)).await;
+    let list = reader.room(concert).await.unwrap().expect("a room").0.room.list.expect("a closed list");
+    let listed = reader.draw_entries(concert, list, Page { after: None, limit: 9 }).await.unwrap();
+    let tokens: Vec<Token> = listed.into_iter().map(|row| row.token).collect();
+    assert_eq!((list.entries, list.issued, tokens), (2, 4, vec![ann, lost]));
+}
+
+on_each_database!(a_list_is_stored_and_read, a_lost_entry_is_put_back);

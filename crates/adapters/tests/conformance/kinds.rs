@@ -21,7 +21,7 @@ macro_rules! kinds {
 kinds! {
     DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, ChangeConcert,
     ChangePerformance, AddSeats, Block, Unblock, Extend, Rewrite, Hold, HoldAny, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
-    Leave, Step, HandOut, Configure, NoteList, PutBeacon, StoreDraw, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
+    Leave, Step, HandOut, Configure, PutBack, NoteList, PutBeacon, StoreDraw, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
     CreateCodes, DeleteCode,
     PromoteWaiting,
 }
@@ -68,6 +68,7 @@ const OF_STAFF: &[&str] = &[
     "BeaconUnnamed",
     "BeaconSet",
     "Drawn",
+    "PutBack",
     "NoteList",
     "PutBeacon",
     "StoreDraw",

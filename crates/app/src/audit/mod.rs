@@ -5,6 +5,7 @@ mod cancellation;
 mod change;
 mod code;
 mod draw;
+mod drawn;
 mod event;
 mod family;
 mod lecture;
@@ -77,7 +78,7 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.push(refund::check(source, forgotten).await?);
     findings.extend(ticket::check(source).await?);
     findings.extend(room::check(source, forgotten).await?);
-    findings.push(draw::check(source).await?);
+    findings.extend(draw::check(source, forgotten).await?);
     findings.push(change::extensions(source, forgotten).await?);
     findings.push(code::check(source).await?);
     findings.extend(family::check(source).await?);

@@ -15,6 +15,9 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     let mut counters = Finding::new("every room counts its turns and given-up places right");
     let mut agreeing =
         Finding::new("every room has the hours of its sale, and every concert is as its last event has it");
+    let mut early = Finding::new(
+        "no user was admitted before the opening of a room with early entry, or by the number of an entry",
+    );
     let mut rooms = source.rooms();
     while let Some(row) = rooms.recv().await {
         let row = row?;
@@ -22,7 +25,9 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         // A place that Redis handed out, or that was drawn, gets a row when its turn is named or it is given up.
         let beside = row.room.blocks.epoch > 0 || row.room.list.is_some();
         let highest = row.highest_place.max(row.dropped_to);
-        let all = row.places + row.dropped_to == issued && highest == issued;
+        // Early entries that a failover lost have no rows before their tokens are shown.
+        let in_doubt = row.room.blocks.doubtful(row.room.served, issued);
+        let all = row.places + row.dropped_to + in_doubt == issued && highest == issued;
         let some = row.places + row.dropped_to <= highest;
         let dropped = row.dropped_to <= row.room.served && row.places_undropped == 0;
         places.check(dropped && if beside { some } else { all }, || {
@@ -49,6 +54,13 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         agreeing.check(change::concert_agrees(&row, forgotten) && is_opening_sound(&row.room), || {
             format!("{concert}: {:?}", row.concert_row)
         });
+        let entries = row.room.list.map_or(0, |list| list.issued);
+        early.check(row.turns_early == 0 && (row.first_turn == 0 || entries < row.first_turn), || {
+            format!(
+                "{concert}: {} turns began too early, the first one is of place {}, and {entries} numbers are entries",
+                row.turns_early, row.first_turn
+            )
+        });
         let right = u64::from(row.room.active) == row.turns
             && row.room.given_up == row.given_up
             && row.turns_uncalled == 0
@@ -61,7 +73,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
             )
         });
     }
-    Ok(vec![places, blocks, users, shown, counters, agreeing])
+    Ok(vec![places, blocks, users, shown, counters, agreeing, early])
 }
 
 /// Whether early entry begins before an opening, and the opening was found reached at its instant or later.

@@ -3,7 +3,7 @@
 mod concert;
 
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{ConcertId, EventId, SessionId, TokenId, UserId};
+use onsale_domain::ids::{ConcertId, EventId, SessionId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::presale::Code;
@@ -11,33 +11,17 @@ use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, ExternalCharge, Key};
 use onsale_domain::ticket::{CheckIn, Voided};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Draw, List, Room, Settings};
+use onsale_domain::waiting_room::{Room, Settings};
 use onsale_domain::wallet::{Account, Entry};
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
 
 pub use self::concert::{ExtendedRow, ExtensionRow, PerformanceRow, ReservationRow, SeatRow};
+pub use super::drawn::DrawRow;
 use crate::store::{LogRow, StoreError};
 
 /// A stream of rows, or the error that ended it.
 pub type Rows<T> = Receiver<Result<T, StoreError>>;
-
-/// A draw with everything that must agree with it.
-#[derive(Clone, Debug)]
-pub struct DrawRow {
-    /// The concert of the room.
-    pub concert: ConcertId,
-    /// The list, from its closing on.
-    pub list: Option<List>,
-    /// Rows of places up to this one were deleted, as the sale is long over.
-    pub dropped_to: u64,
-    /// The record, with its seed.
-    pub draw: Draw,
-    /// The entry numbers in drawn order; `None` before the draw.
-    pub order: Option<Vec<u32>>,
-    /// The entries of the list, each with its number. Empty before the closing.
-    pub entries: Vec<(TokenId, u32)>,
-}
 
 /// The fields of an event that the audit compares.
 #[derive(Clone, Debug)]
@@ -154,6 +138,10 @@ pub struct RoomRow {
     pub turns: u64,
     /// Number of turns of places that were not admitted.
     pub turns_uncalled: u64,
+    /// The first place with a turn, ended ones included; 0 if there is none.
+    pub first_turn: u64,
+    /// Number of turns from before the opening of a room with early entry. Turns from before `earlyFrom` was changed are left out.
+    pub turns_early: u64,
     /// Number of users with more than one current place.
     pub users_twice: u64,
     /// Number of tokens that were shown for a place of another token.

@@ -246,8 +246,16 @@ impl DeskCommand for waiting_room::Step {
     }
 }
 
+impl DeskCommand for waiting_room::PutBack {
+    const TABLES: &'static [Table] = &[Rooms, Places];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.0.concert))
+    }
+}
+
 impl DeskCommand for waiting_room::NoteList {
-    const TABLES: &'static [Table] = &[Rooms, Places, Draws];
+    const TABLES: &'static [Table] = &[Rooms, Places, Draws, Events];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))
@@ -263,7 +271,7 @@ impl DeskCommand for waiting_room::PutBeacon {
 }
 
 impl DeskCommand for waiting_room::StoreDraw {
-    const TABLES: &'static [Table] = &[Rooms, Places, Turns, TurnEnds, Draws];
+    const TABLES: &'static [Table] = &[Rooms, Places, Turns, TurnEnds, Draws, Events];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))

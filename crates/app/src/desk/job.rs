@@ -278,6 +278,7 @@ jobs! {
     Leave(onsale_domain::leaving::Leave),
     Step(waiting_room::Step),
     Configure(waiting_room::Configure),
+    PutBack(waiting_room::PutBack),
     NoteList(waiting_room::NoteList),
     PutBeacon(waiting_room::PutBeacon),
     StoreDraw(waiting_room::StoreDraw),

@@ -24,14 +24,14 @@ const LOG: &str = "ONSALE_BENCH_LOG";
 
 /// The system that hands out the places of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Issuer {
+pub(crate) enum Issuer {
     Database,
     Redis,
 }
 
 impl Issuer {
     /// Its name in the table.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Database => "Postgres",
             Self::Redis => "Redis",
@@ -40,7 +40,7 @@ impl Issuer {
 }
 
 /// Instances that serve one sale.
-pub(super) struct Deployment<'m> {
+pub(crate) struct Deployment<'m> {
     pub(super) servers: Vec<Server>,
     pub(super) redis: Option<Redis>,
     pub(super) runtime: Runtime,
@@ -50,7 +50,7 @@ pub(super) struct Deployment<'m> {
 
 impl<'m> Deployment<'m> {
     /// Starts this many instances on a new database. Redis keeps its data in memory only, because rooms need no more.
-    pub(super) fn start(machine: &'m Machine, issuer: Issuer, instances: usize) -> Outcome<Self> {
+    pub(crate) fn start(machine: &'m Machine, issuer: Issuer, instances: usize) -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let redis = (issuer == Issuer::Redis).then(|| runtime.block_on(Redis::start(Keeps::Nothing)));
         let postgres = machine.postgres()?;
@@ -63,7 +63,7 @@ impl<'m> Deployment<'m> {
     }
 
     /// The first instance.
-    pub(super) fn first(&self) -> &Server {
+    pub(crate) fn first(&self) -> &Server {
         &self.servers[0]
     }
 
@@ -86,7 +86,7 @@ impl<'m> Deployment<'m> {
     }
 
     /// Stops all instances, prints the most expensive statements if they are counted, and audits the database.
-    pub(super) fn finish(mut self) -> Outcome<()> {
+    pub(crate) fn finish(mut self) -> Outcome<()> {
         let statements = self.postgres.statements(&self.database)?;
         if !statements.is_empty() {
             writeln!(stderr(), "{statements}")?;

@@ -12,8 +12,7 @@ mod visitors;
 
 use crate::results::Target;
 use crate::row::{Row, row};
-use deployment::Issuer;
-
+pub(crate) use deployment::{Deployment, Issuer};
 pub(crate) use visitors::answer_of;
 
 /// All rows, in the order of the table.

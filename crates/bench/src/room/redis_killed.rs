@@ -43,7 +43,7 @@ fn next(visitor: &mut Visitor, record: &Record) -> bool {
             return true;
         }
         (_, Some(Standing::Expired)) => return false,
-        (_, Some(Standing::Waiting)) => {
+        (_, Some(Standing::Early | Standing::Waiting)) => {
             visitor.asks = Asked::Poll;
             // A little early, to make up for the network delay.
             visitor.due = record.answered + visitor.poll_after_seconds * 900_000;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::room::change;
+use super::told::{publish_list, tell_drawn};
 use super::{Digest, PlaceStanding, Room, Seed, Settings, Token};
 use crate::concert::Sale;
 use crate::ids::ConcertId;
@@ -215,7 +216,7 @@ impl Command for NoteList {
         if closed.is_some_and(|list| list.entries == self.entries)
             && rows.draws.get(&self.concert).is_some_and(|draw| draw.entries_hash.is_none())
         {
-            rows.draws.change(&self.concert).into_iter().for_each(|draw| draw.entries_hash = Some(self.hash));
+            publish_list(rows, self.concert, self.hash, cx.at);
             // Other instances learn of it by the version.
             change(rows, self.concert, cx.at, |_| {});
         }
@@ -294,7 +295,7 @@ impl Command for StoreDraw {
         if list.drawn_at.is_some() || !is_of_list || draw.awaits_beacon() || draw.value != self.value {
             return Ok(false);
         }
-        rows.draws.change(&self.concert).into_iter().for_each(|draw| draw.entries_hash = Some(self.entries_hash));
+        publish_list(rows, self.concert, self.entries_hash, cx.at);
         rows.orders.push((self.concert, self.order.clone()));
         for (drawn, token) in &self.left {
             let place = list.place_of(*drawn);
@@ -308,6 +309,7 @@ impl Command for StoreDraw {
             room.list.iter_mut().for_each(|list| list.drawn_at = Some(cx.at));
             room.given_up += left;
         });
+        tell_drawn(rows, self.concert, cx.at);
         super::room::admit(rows, self.concert, cx.at);
         Ok(true)
     }

@@ -97,6 +97,8 @@ pub(crate) fn reach(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
         change(rows, concert, at, |room| {
             room.list = Some(List { closed_at: at, entries, issued, left: 0, drawn_at: None });
             (room.served, room.issued, room.given_up) = (issued, issued + entries, 0);
+            // Numbers in doubt that were not put back are no entries.
+            room.blocks.pass(issued);
         });
         if let Some(given_up) = rows.given_up.get_mut(&concert) {
             given_up.pass(issued);

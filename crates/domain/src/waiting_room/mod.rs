@@ -7,9 +7,11 @@ mod early;
 mod end;
 mod line;
 mod list;
+mod put_back;
 mod room;
 mod step;
 mod token;
+mod told;
 mod window;
 
 use crate::concert::Sale;
@@ -26,10 +28,12 @@ pub(crate) use end::{Stage, end_and_admit, give_up, leave_list, stage};
 pub use line::Line;
 pub(crate) use list::reach;
 pub use list::{List, Order};
+pub use put_back::PutBack;
 pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Turn};
 pub use step::Step;
 pub use token::Token;
 pub(crate) use token::{admitted_at, bind_place, end_after_payment, end_if_over, may_hold, may_settle};
+pub use told::{CLOSED_VERSION, DRAWN_VERSION, closed_event, drawn_event};
 pub use window::Window;
 
 /// Takes a place in line, or finds the one that the user already has.

@@ -103,7 +103,11 @@ fn raise(rows: &mut Rows, concert: ConcertId, issued: u64, at: Timestamp) {
 /// turn: if there are two, the running one stays.
 fn name(rows: &mut Rows, token: &Token, at: Timestamp) {
     let (key, entrant) = ((token.concert, token.place), (token.concert, token.user.clone()));
-    if rows.places.get(&key).is_some_and(|place| place.token != token.id) {
+    let is_of_other = match rows.places.get(&key) {
+        Some(place) => place.token != token.id,
+        None => !is_own_entry(rows, token),
+    };
+    if is_of_other {
         rows.disputes.push(token.clone());
         return change(rows, token.concert, at, |_| {});
     }
@@ -125,6 +129,18 @@ fn name(rows: &mut Rows, token: &Token, at: Timestamp) {
     }
     rows.turns.change(&key).into_iter().for_each(|turn| turn.named = true);
     change(rows, token.concert, at, |_| {});
+}
+
+/// Whether a drawn place without a row belongs to the token: the entry of its user has the same id. It does not if a database lost
+/// an answered entry and gave its number to another user. True for any other place.
+fn is_own_entry(rows: &Rows, token: &Token) -> bool {
+    let Some(list) = rows.rooms.get(&token.concert).and_then(|room| room.list) else { return true };
+    if !list.is_drawn_place(token.place) {
+        return true;
+    }
+    let number = rows.current_places.get(&(token.concert, token.user.clone())).copied();
+    let entry = number.filter(|number| list.is_entry(*number)).map(|number| (token.concert, number));
+    entry.and_then(|key| rows.places.get(&key)).is_some_and(|entry| entry.token == token.id)
 }
 
 /// Notes a sign of life. Every change of a turn increments the version of its room, by which other instances learn of it.

@@ -1,8 +1,10 @@
 // One concert: its figures, its sale, its waiting room, its performances.
 
 import { fill, h } from "./dom.js";
-import { get, writer } from "./office-api.js";
+import { find, get, writer } from "./office-api.js";
+import { codes } from "./office-codes.js";
 import { ask } from "./office-dialogs.js";
+import { awaitsBeacon, changeEarly, earlyWords, publishBeacon } from "./office-early.js";
 import { attempt, changed, field } from "./office-forms.js";
 import { hoursFields, hoursWords, noticeFields, noticeOf, saleBadge } from "./office-hours.js";
 import { currentLanguage, moment, number, points, t } from "./office-language.js";
@@ -15,16 +17,17 @@ const REFRESH = 2_000;
 
 export async function show(page, concertId) {
   const path = `/admin/concerts/${concertId}`;
-  let concert, queue;
+  let concert, queue, lots;
   const mayRun = session.may("run");
-  const [head, state, sale, line, notice, performances] = Array.from({ length: 6 }, () => h("div"));
+  const [head, state, sale, line, early, notice, performances] = Array.from({ length: 7 }, () => h("div"));
+  const presale = mayRun ? codes(path) : null;
   let drawn = "";
 
   const draw = () => {
     const isPaused = queue.paused;
     redraw(state, [concert.room, concert.totals], () => figuresOf(concert));
     // Parts with buttons are made again only if what they show changed.
-    const settled = JSON.stringify([{ ...concert, performances: null, totals: null, room: null }, { ...queue, waiting: 0, active: 0, issued: 0 }, currentLanguage()]);
+    const settled = JSON.stringify([{ ...concert, performances: null, totals: null, room: null }, { ...queue, waiting: 0, active: 0, issued: 0 }, lots, currentLanguage()]);
     redraw(performances, concert.performances, () => performancesTable(concert.performances));
     if (settled === drawn) return;
     drawn = settled;
@@ -33,10 +36,13 @@ export async function show(page, concertId) {
       mayRun && actions(button(t("editHours"), changeHours), button(concert.closed ? t("openSale") : t("closeSale"), toggleClosed, concert.closed ? "" : "danger")));
     fill(line, effectWords(queue).map((words) => h("p", {}, words)), isPaused && h("p", {}, badge(t("paused"), "warm"), " ", t("pausedText")),
       mayRun && actions(button(isPaused ? t("resume") : t("pause"), togglePaused), button(t("editQueue"), changeQueue)));
+    fill(early, earlyWords(queue, lots),
+      mayRun && actions(button(t("editEarly"), () => moved(changeEarly(path, queue, lots))), awaitsBeacon(lots) && button(t("publishBeacon"), () => moved(publishBeacon(path, lots)), "primary")));
     fill(notice, noticeWords(concert.notice), mayRun && actions(button(t("editNotice"), changeNotice)));
   };
   const load = async () => {
-    [concert, queue] = await Promise.all([get(path), get(`${path}/queue`)]);
+    [concert, queue] = await Promise.all([get(path), get(`${path}/queue`), presale?.load()]);
+    lots = queue.order === "draw" ? await find(`/concerts/${concertId}/draw`) : null;
     draw();
   };
 
@@ -55,6 +61,9 @@ export async function show(page, concertId) {
   const done = async (words = t("saved")) => {
     notify(words);
     await load();
+  };
+  const moved = async (asked) => {
+    if (await asked) await done();
   };
   const changeHours = () => edit(t("editHours"), [...hoursFields(concert)], (values) => values, t("hoursText"));
   const changeNotice = () => edit(t("editNotice"), noticeFields(concert.notice), (values) => ({ notice: noticeOf(values) }), t("noticeText"));
@@ -98,7 +107,7 @@ export async function show(page, concertId) {
 
   await load();
   const side = mayRun && actions(button(t("addPerformance"), addPerformance, "primary"), button(t("extendHolds"), () => extendHolds(path, t("extendAllText")).then((isDone) => isDone && load())), button(t("editBasics"), changeBasics));
-  page.show([head, state, side, h("div", { class: "columns" }, card(t("saleHours"), sale), card(t("waitingRoom"), line), card(t("notice"), notice)), card(t("performances"), performances)], load, REFRESH);
+  page.show([head, state, side, h("div", { class: "columns" }, card(t("saleHours"), sale), card(t("waitingRoom"), line), card(t("early"), early), card(t("notice"), notice)), card(t("performances"), performances), presale && card(t("codes"), presale.element)], load, REFRESH);
 }
 
 const figuresOf = ({ room, totals }) => figures([

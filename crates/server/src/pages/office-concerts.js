@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { list, query, writer } from "./office-api.js";
 import { ask } from "./office-dialogs.js";
+import { earlyFields, earlyOf } from "./office-early.js";
 import { field, given } from "./office-forms.js";
 import { hoursFields, noticeFields, noticeOf, saleBadge } from "./office-hours.js";
 import { dates, number, points, t } from "./office-language.js";
@@ -58,7 +59,7 @@ const concertsTable = (rows) => table({
 async function createConcert() {
   const write = writer();
   let made = null;
-  const queue = queueFields();
+  const queue = queueFields(undefined, 0, earlyFields(), earlyOf);
   await ask({
     title: t("newConcert"), submit: t("create"), text: t("newConcertText"),
     fields: [

@@ -4,9 +4,10 @@ import { field } from "./office-forms.js";
 import { moment, t } from "./office-language.js";
 import { badge } from "./office-parts.js";
 
-export const hoursFields = ({ opensAt = null, closesAt = null } = {}) => [
+export const hoursFields = ({ opensAt = null, closesAt = null, codesUntil = null } = {}) => [
   field({ name: "opensAt", label: t("opensAt"), kind: "moment", value: opensAt, hint: t("opensAt.hint") }),
   field({ name: "closesAt", label: t("closesAt"), kind: "moment", value: closesAt, hint: t("closesAt.hint") }),
+  field({ name: "codesUntil", label: t("codesUntil"), kind: "moment", value: codesUntil, hint: t("codesUntil.hint") }),
 ];
 
 /** Fields of a notice in both languages; `read` of the form's values by `noticeOf`. */
@@ -37,7 +38,8 @@ export function saleBadge(concert, isPaused) {
   return badge(t(words), kind);
 }
 
-export const hoursWords = ({ opensAt, closesAt }) => [
+export const hoursWords = ({ opensAt, closesAt, codesUntil }) => [
   opensAt ? t("opensWords", { at: moment(opensAt) }) : t("opensAlways"),
   closesAt ? t("closesWords", { at: moment(closesAt) }) : t("closesNever"),
-];
+  codesUntil && t("codesUntilWords", { at: moment(codesUntil) }),
+].filter(Boolean);

@@ -35,6 +35,7 @@ const lecturesTable = (rows) => table({
     { name: t("startsAt"), cell: ({ startsAt }) => moment(startsAt) },
     { name: t("state"), cell: lectureBadge },
     { name: t("enrolled"), kind: "amount", cell: ({ enrolled, capacity }) => `${number(enrolled)} / ${number(capacity)}` },
+    { name: t("waitlisted"), kind: "amount", cell: ({ waitlisted }) => number(waitlisted) },
   ],
 });
 

@@ -26,25 +26,30 @@ export function effectWords(settings, waiting = 0) {
   return words;
 }
 
-/** The fields of a waiting room for a form: `element` shows the effect while the numbers are typed. */
-export function queueFields(settings = DEFAULTS, waiting = 0) {
+/**
+ * The fields of a waiting room for a form: `element` shows the effect while the numbers are typed. `early` are further fields, and
+ * `earlyOf` returns what is sent of their values.
+ */
+export function queueFields(settings = DEFAULTS, waiting = 0, early = [], earlyOf = () => ({})) {
   const seconds = (name, max) => field({ name, label: t(name), kind: "number", min: 1, max, required: true, value: settings[name], hint: t(`${name}.hint`) });
   const fields = [
     field({ name: "maxActive", label: t("maxActive"), kind: "number", min: 1, max: RATE_MAX, required: true, value: settings.maxActive, hint: t("maxActive.hint") }),
     field({ name: "admitPerSecond", label: t("admitPerSecond"), kind: "number", min: 1, max: RATE_MAX, required: true, value: settings.admitPerSecond, hint: t("admitPerSecond.hint") }),
     seconds("activeSeconds", 86_400), seconds("claimSeconds", 3_600),
   ];
+  const all = [...fields, ...early];
+  const valuesOf = (some) => Object.fromEntries(some.map((one) => [one.name, one.read()]));
   const output = h("div", { class: "effect", role: "status", "aria-live": "polite" });
-  const show = () => fill(output, effectWords(Object.fromEntries(fields.map((one) => [one.name, one.read()])), waiting).map((words) => h("p", {}, words)));
-  const rows = h("div", { class: "fields" }, fields.map((one) => one.element));
+  const show = () => fill(output, effectWords(valuesOf(fields), waiting).map((words) => h("p", {}, words)));
+  const rows = h("div", { class: "fields" }, all.map((one) => one.element));
   rows.addEventListener("input", show);
   show();
   const editor = {
     name: "queue",
     element: h("fieldset", { class: "editor" }, h("legend", {}, t("queueSettings")), rows, output),
-    read: () => Object.fromEntries(fields.map((one) => [one.name, one.read()])),
-    check: () => fields.map((one) => one.check()).every(Boolean),
-    show: (words, path = "") => fields.find(({ name }) => path.endsWith(name))?.show(words),
+    read: () => ({ ...valuesOf(fields), ...earlyOf(valuesOf(early)) }),
+    check: () => all.map((one) => one.check()).every(Boolean),
+    show: (words, path = "") => all.find(({ name }) => path.endsWith(name))?.show(words),
   };
   return editor;
 }

@@ -42,6 +42,8 @@ schemas! {
     "onsale.performance.changed.v1",
     "onsale.performance.cancelled.v1",
     "onsale.concert.changed.v1",
+    "onsale.draw.closed.v1",
+    "onsale.draw.completed.v1",
 }
 
 /// The beginning of the member with the URL of a schema.

@@ -7,6 +7,7 @@
 
 mod admission;
 mod audited;
+mod audited_draw;
 mod best;
 mod cancellations;
 mod catalogue;

@@ -8,10 +8,10 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use onsale_testing::{Caller, Sale};
+use onsale_testing::{Caller, Sale, iso};
 use serde_json::{Value, json};
 use support::room::room;
-use support::{ONSALE, text};
+use support::{ONSALE, text, until};
 
 /// Makes every event of lectures.
 async fn use_lectures(sale: &Sale) {
@@ -75,6 +75,8 @@ async fn every_event_fits_its_schema() {
     let adjust = sale.caller.post("/admin/point/ada/adjustments").json(&json!({"amount": -7, "reason": "twice"}));
     sale.admin(adjust).expect(201).await;
 
+    draw(&sale).await;
+
     let reader = Caller::new(sale.instance.base());
     let listed = reader.get("/events/schemas").send().await.json();
     let mut kinds: BTreeSet<String> = listed.as_array().unwrap().iter().map(|one| text(&one["type"])).collect();
@@ -90,6 +92,26 @@ async fn every_event_fits_its_schema() {
     }
     assert!(kinds.is_empty(), "events of these types were not seen: {kinds:?}");
     assert_eq!(reader.get("/events/schemas/onsale.points.charged.v9").send().await.status, 404);
+}
+
+/// A list closes and is drawn, with a beacon.
+async fn draw(sale: &Sale) {
+    let mut queue = room(10);
+    (queue["earlyFrom"], queue["order"], queue["drawAt"]) = (json!(iso(-60)), json!("draw"), json!(iso(5)));
+    let body = json!({"title": "Drawn", "venue": "Hall", "opensAt": iso(3_600), "queue": queue});
+    let made = sale.admin(sale.caller.post("/admin/concerts")).json(&body).expect(201).await;
+    let concert = text(&made["concertId"]);
+    let beacon = json!({"beaconName": "a \"dice\"", "beaconAt": iso(60)});
+    sale.admin(sale.caller.patch(&format!("/admin/concerts/{concert}/queue"))).json(&beacon).expect(200).await;
+    sale.enter(&concert, "ada").await;
+    let path = format!("/concerts/{concert}/draw");
+    let until_state = async |state: &str| {
+        until(state, async || (sale.caller.get(&path).expect(200).await["state"] == state).then_some(())).await;
+    };
+    until_state("awaiting-beacon").await;
+    let put = sale.caller.call(axum::http::Method::PUT, &format!("/admin/concerts/{concert}/draw/beacon"));
+    sale.admin(put).json(&json!({"value": "6"})).expect(200).await;
+    until_state("drawn").await;
 }
 
 /// What an event of this schema may look like, by path: whether it must be there, and of which type it is.

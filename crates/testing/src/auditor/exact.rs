@@ -37,7 +37,8 @@ pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
     let line = Line::of(log, lives);
     let windows = log.windows(Lost::Memory);
     let mut answers: Vec<(usize, &Record)> = Vec::new();
-    for (number, life) in lives.all.iter().enumerate() {
+    // Who is ahead of a drawn place does not follow from the entries.
+    for (number, life) in lives.all.iter().enumerate().filter(|(_, life)| !log.is_drawn(life.shown.token)) {
         answers.extend(lives.records(life).filter(|record| record.position.is_some()).map(|record| (number, record)));
     }
     let most = COMPARED_MAX / lives.all.len().max(1);
@@ -76,8 +77,8 @@ impl<'a> Line<'a> {
             let waits = life.admitted.map(|told| told.at - 1).max(life.waited.map(|told| told.at));
             Other { after: life.after(), before: life.before(), waits: waits.unwrap_or(i64::MIN), gone: life.gone }
         };
-        let mut called: Vec<(i64, u64)> =
-            lives.all.iter().filter_map(|life| Some((life.admitted?.at, life.after()))).collect();
+        let by_entry = lives.all.iter().filter(|life| !log.is_drawn(life.shown.token));
+        let mut called: Vec<(i64, u64)> = by_entry.filter_map(|life| Some((life.admitted?.at, life.after()))).collect();
         called.sort_unstable();
         let mut last = 0;
         for (_, entered) in &mut called {

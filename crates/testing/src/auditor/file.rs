@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Asked, Fault, Log, Lost, Record, Room, Standing, instant, millis_of};
+use super::{Asked, Fault, Log, Lost, Opening, Record, Room, Standing, instant, millis_of};
 
 const ASKED: [(Asked, &str); 6] = [
     (Asked::Enter, "enter"),
@@ -18,8 +18,12 @@ const ASKED: [(Asked, &str); 6] = [
     (Asked::Pay, "pay"),
 ];
 
-const STANDINGS: [(Standing, &str); 3] =
-    [(Standing::Waiting, "WAITING"), (Standing::Active, "ACTIVE"), (Standing::Expired, "EXPIRED")];
+const STANDINGS: [(Standing, &str); 4] = [
+    (Standing::Early, "EARLY"),
+    (Standing::Waiting, "WAITING"),
+    (Standing::Active, "ACTIVE"),
+    (Standing::Expired, "EXPIRED"),
+];
 
 const LOST: [(Lost, &str); 2] = [(Lost::Time, "time"), (Lost::Memory, "memory")];
 
@@ -66,6 +70,7 @@ impl Log {
             "maxActive": max_active, "admitPerSecond": admit_per_second, "activeSeconds": active_seconds,
             "claimSeconds": claim_seconds, "asOfMillisMax": self.room.as_of_millis_max,
             "showsMillisMax": self.room.shows_millis_max, "clocksDifferMillis": self.room.clocks_differ_millis, "beganAt": instant(self.began_at), "faults": faults,
+            "opening": self.opening.as_ref().map(Opening::to_json),
         });
         writeln!(file, "{head}")?;
         for record in &self.records {
@@ -163,6 +168,10 @@ fn head(line: &Map<String, Value>) -> Option<Log> {
         let fault = fault.as_object()?;
         let lost = LOST.iter().find(|(_, word)| Some(*word) == fault.get("lost").and_then(Value::as_str))?.0;
         log.faults.push(Fault { lost, from: number(fault, "from")?, until: number(fault, "until")? });
+    }
+    // Older logs have no such member.
+    if let Some(opening) = line.get("opening").and_then(Value::as_object) {
+        log.opening = Some(Opening::from_json(opening)?);
     }
     Some(log)
 }

@@ -98,7 +98,7 @@ impl<'a> Lives<'a> {
 pub(super) fn described_at(log: &Log, record: &Record) -> i64 {
     let called = log.earliest(record.sent);
     match record.standing {
-        Some(Standing::Waiting) => record.as_of.unwrap_or(called),
+        Some(Standing::Early | Standing::Waiting) => record.as_of.unwrap_or(called),
         Some(Standing::Active) => record.active_until.map_or(called, |until| called.min(until - 1)),
         _ => called,
     }
@@ -114,7 +114,7 @@ fn life(log: &Log, records: &[Record], range: Range<usize>, untold: &HashMap<u32
         let known = first().min_by_key(|record| record.sent).copied().unwrap_or(Record { sent: 0, ..shown });
         untold.get(&known.user).filter(|earlier| earlier.sent < known.sent).copied().unwrap_or(known)
     });
-    let waited = told().filter(|record| record.standing == Some(Standing::Waiting));
+    let waited = told().filter(|record| record.waits());
     let waited = waited.filter_map(|record| Some(Told { at: record.as_of?, by: *record })).max_by_key(|told| told.at);
     let admitted = admissions(log, records).map(|(told, _)| told).min_by_key(|told| told.at);
     let is_gone = |record: &&Record| {

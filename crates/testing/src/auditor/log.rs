@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 
-use super::instant;
+use super::{Opening, instant};
 
 /// The room's settings, and the largest difference between the clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub enum Asked {
 /// State of a place in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
+    /// In line before the room opens. The position may be unknown.
+    Early,
     /// In line.
     Waiting,
     /// Admitted: the turn runs.
@@ -84,7 +86,12 @@ pub struct Record {
 impl Record {
     /// Whether the place is in line or its turn runs.
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.standing, Some(Standing::Waiting | Standing::Active))
+        self.waits() || self.standing == Some(Standing::Active)
+    }
+
+    /// Whether the place is in line, before the opening or after it.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.standing, Some(Standing::Early | Standing::Waiting))
     }
 
     /// Whether the request succeeded.
@@ -131,6 +138,8 @@ pub struct Log {
     pub faults: Vec<Fault>,
     /// The answers, in any order.
     pub records: Vec<Record>,
+    /// When the room opened, and its draw; `None` if users could not enter early.
+    pub opening: Option<Opening>,
     names: Vec<Box<str>>,
     numbers: HashMap<Box<str>, u32>,
 }
@@ -139,7 +148,7 @@ impl Log {
     /// An empty log.
     pub fn new(room: Room, began_at: i64) -> Self {
         let (faults, records) = (Vec::new(), Vec::new());
-        Self { room, began_at, faults, records, names: Vec::new(), numbers: HashMap::new() }
+        Self { room, began_at, faults, records, opening: None, names: Vec::new(), numbers: HashMap::new() }
     }
 
     /// The number of a user. Adds the user if it is new.
@@ -156,6 +165,11 @@ impl Log {
     /// The name of a user.
     pub fn name(&self, user: u32) -> &str {
         self.names.get(user as usize).map_or("?", |name| name)
+    }
+
+    /// Whether a token was on the list of a draw, so that its place does not follow from its entry.
+    pub(super) fn is_drawn(&self, token: u128) -> bool {
+        self.opening.as_ref().is_some_and(|opening| opening.is_drawn(token))
     }
 
     /// The latest instant of the room's clock that this client time can be.

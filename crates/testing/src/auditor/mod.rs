@@ -11,18 +11,21 @@
 
 mod age;
 mod cap;
+mod drawn;
 mod exact;
 mod file;
 mod growth;
 mod instant;
 mod lives;
 mod log;
+mod opening;
 mod order;
 mod recorder;
 mod report;
 mod turns;
 mod unique;
 
+pub use drawn::{Drawn, Opening};
 pub use instant::{instant, millis_of};
 pub use log::{Asked, Fault, Log, Lost, Record, Room, Standing};
 pub use recorder::{Answer, Recorder};
@@ -42,5 +45,6 @@ pub fn audit(log: &Log) -> Report {
     growth::check(log, &lives, &mut report);
     exact::check(log, &lives, &mut report);
     age::check(log, &mut report);
+    opening::check(log, &lives, &mut report);
     report
 }

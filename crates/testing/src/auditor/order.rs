@@ -7,9 +7,10 @@ use super::lives::{Life, Lives, Told};
 use super::{Log, Lost, Report, Rule};
 
 pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
-    let mut first: Vec<&Life> = lives.all.iter().filter(|life| life.admitted_no_earlier(log).is_some()).collect();
-    let mut later: Vec<(&Life, Told)> =
-        lives.all.iter().filter_map(|life| life.admitted.map(|told| (life, told))).collect();
+    // The order of those on the list of a draw is not that of their entries.
+    let by_entry = || lives.all.iter().filter(|life| !log.is_drawn(life.shown.token));
+    let mut first: Vec<&Life> = by_entry().filter(|life| life.admitted_no_earlier(log).is_some()).collect();
+    let mut later: Vec<(&Life, Told)> = by_entry().filter_map(|life| life.admitted.map(|told| (life, told))).collect();
     first.sort_unstable_by_key(|life| life.before());
     later.sort_unstable_by_key(|(life, _)| life.after());
     let windows = log.windows(Lost::Memory);

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use super::file::{standing_of, token_of};
-use super::{Asked, Fault, Log, Lost, Record, Room, millis_of};
+use super::{Asked, Fault, Log, Lost, Opening, Record, Room, millis_of};
 use crate::caller::Call;
 use crate::{Reply, now_millis};
 
@@ -16,7 +16,7 @@ pub struct Answer<'a> {
     pub code: u16,
     /// Fields of the contract, as text.
     pub token_id: Option<&'a str>,
-    /// `WAITING`, `ACTIVE` or `EXPIRED`.
+    /// `EARLY`, `WAITING`, `ACTIVE` or `EXPIRED`.
     pub status: Option<&'a str>,
     /// Position in line.
     pub position: Option<u64>,
@@ -106,6 +106,11 @@ impl Recorder {
     /// Declares a fault between two moments of [`Recorder::now`].
     pub fn fault(&self, lost: Lost, from: u64, until: u64) {
         self.log.lock().unwrap().faults.push(Fault { lost, from, until });
+    }
+
+    /// States when the room opened, and what it published of its draw.
+    pub fn opened(&self, opening: Opening) {
+        self.log.lock().unwrap().opening = Some(opening);
     }
 
     /// The log so far.

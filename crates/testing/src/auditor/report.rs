@@ -23,12 +23,23 @@ pub enum Rule {
     Exact,
     /// No answer is older than allowed.
     Age,
+    /// No user is admitted before the opening.
+    Opening,
+    /// The list of a draw has the users who entered before its closing, and admission follows its order.
+    Draw,
 }
 
 impl Rule {
-    /// Every rule once, in the order of a report.
+    /// The rules of every room, in the order of a report.
     pub const ALL: [Self; 8] =
         [Self::Unique, Self::Turns, Self::Order, Self::Cap, Self::Rate, Self::Growth, Self::Exact, Self::Age];
+
+    /// The rules of a room with a draw: early entry alone allows only the first one to be checked.
+    pub const OF_DRAWS: [Self; 2] = [Self::Opening, Self::Draw];
+
+    fn every() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(Self::OF_DRAWS)
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -40,11 +51,13 @@ impl Rule {
             Self::Growth => "growth",
             Self::Exact => "exact",
             Self::Age => "age",
+            Self::Opening => "opening",
+            Self::Draw => "draw",
         }
     }
 
     fn index(self) -> usize {
-        Self::ALL.iter().position(|rule| *rule == self).unwrap_or(0)
+        Self::every().position(|rule| rule == self).unwrap_or(0)
     }
 }
 
@@ -76,7 +89,7 @@ struct Count {
 pub struct Report {
     /// The first contradictions of each rule.
     pub findings: Vec<Finding>,
-    counts: [Count; Rule::ALL.len()],
+    counts: [Count; Rule::ALL.len() + Rule::OF_DRAWS.len()],
     /// A description of the log.
     about: String,
     /// Facts found that are not part of a rule.
@@ -128,8 +141,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "audit of {}", self.about)?;
-        for rule in Rule::ALL {
+        for rule in Rule::every() {
             let Count { checked, broken } = self.counts[rule.index()];
+            if checked == 0 && Rule::OF_DRAWS.contains(&rule) {
+                continue;
+            }
             let verdict = match (checked, broken) {
                 (0, 0) => "nothing to compare".to_owned(),
                 (_, 0) => "holds".to_owned(),

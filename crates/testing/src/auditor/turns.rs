@@ -69,8 +69,11 @@ impl<'a> Turns<'a> {
         }
         let before = self.lives.records(life).filter(|record| record.answered < over.sent && record.is_done());
         // A user who waited was admitted after that at the earliest, and the silence began then.
+        let shows = i64::from(log.room.shows_millis_max);
+        let opens_at = log.opening.as_ref().map_or(i64::MIN, |opening| opening.opens_at);
         let sign = |record: &&Record| match record.standing {
-            Some(Standing::Waiting) => described_at(log, record) - i64::from(log.room.shows_millis_max),
+            Some(Standing::Early) => opens_at.max(described_at(log, record) - shows),
+            Some(Standing::Waiting) => described_at(log, record) - shows,
             _ => log.earliest(record.sent),
         };
         let Some(last) = before.max_by_key(sign) else { return };

@@ -6,5 +6,6 @@ mod cheats;
 mod faults;
 mod files;
 mod model;
+mod opening;
 mod properties;
 mod scribe;

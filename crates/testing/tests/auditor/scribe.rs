@@ -21,6 +21,8 @@ pub(crate) const ROOM: Room = Room {
 pub(crate) enum Told {
     /// At this position, as of this millisecond.
     Waits(u32, u64),
+    /// The same before the opening. The position may be unknown.
+    Early(Option<u32>, u64),
     /// With a turn since this millisecond.
     Active(u64),
     Over,
@@ -54,6 +56,11 @@ pub(crate) fn add(
         Told::Waits(position, as_of) => {
             record.standing = Some(Standing::Waiting);
             record.position = position.try_into().ok();
+            record.as_of = at(as_of);
+        }
+        Told::Early(position, as_of) => {
+            record.standing = Some(Standing::Early);
+            record.position = position.and_then(|position| position.try_into().ok());
             record.as_of = at(as_of);
         }
         Told::Active(since) => {

@@ -6,16 +6,20 @@
 use std::collections::{HashMap, HashSet};
 
 use onsale_app::audit::source::{EventRow, ToldRow};
-use onsale_domain::ids::EventId;
+use onsale_app::draw_event;
+use onsale_domain::ids::{ConcertId, EventId};
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{closed_event, drawn_event};
 use serde_json::Value;
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
+use super::super::error::DbError;
 use super::super::values::{Sql, get, number, uuid};
 use super::Out;
 use super::cursor::Cursor;
 use super::snapshot::Connection;
+use crate::stored_draw::list_from_bytes;
 
 /// An event with its id, by subject and version.
 pub(super) type Told = ((String, u64), (Uuid, EventRow));
@@ -103,6 +107,9 @@ const PERFORMANCES: &str = "SELECT performance_id::text, version FROM performanc
 
 const CONCERTS: &str = "SELECT concert_id::text, version FROM concerts";
 
+const LISTS: &str = "SELECT concert_id, list FROM draws JOIN rooms USING (concert_id)
+    WHERE list IS NOT NULL AND entries_hash IS NOT NULL";
+
 /// By topic; those of concerts by id.
 pub(super) async fn events(mut connection: Connection, out: Out<ToldRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
@@ -144,6 +151,7 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
     let mut payments = Cursor::open(transaction, PAYMENTS, id).await?;
     let mut refunds = Cursor::open(transaction, REFUNDS, id).await?;
     let mut ends = Cursor::open(transaction, ENDS, |row| Ok((uuid(row, 0)?, uuid(row, 1)?))).await?;
+    let draws = draws(transaction).await?;
     let mut before = None;
     while let Some((id, kind, subject, data, version)) = events.next().await? {
         let told_already = before.replace(id) == Some(id);
@@ -169,11 +177,28 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
                     is_among(&performances, &subject, version)
                 }
                 "onsale.concert.changed.v1" => is_among(&concerts, &subject, version),
+                draw_event::CLOSED | draw_event::COMPLETED => draws.contains(&(id, kind.clone(), subject.clone())),
                 _ => false,
             };
         out.row(ToldRow { id: EventId::new(id), kind, subject, has_source }).await;
     }
     Ok(())
+}
+
+/// The events that closed lists and drawn orders have: id, type and subject.
+async fn draws<'a>(transaction: &'a Transaction<'a>) -> Sql<HashSet<(Uuid, String, String)>> {
+    let mut told = HashSet::new();
+    for row in &transaction.query(LISTS, &[]).await? {
+        let concert = ConcertId::new(uuid(row, 0)?);
+        let list = list_from_bytes(get(row, 1)?).ok_or(DbError::Broken("a list of a wrong length"))?;
+        let closed = closed_event(concert, list.closed_at);
+        told.insert((closed.uuid(), draw_event::CLOSED.to_owned(), concert.to_string()));
+        if let Some(drawn_at) = list.drawn_at {
+            let drawn = drawn_event(concert, drawn_at);
+            told.insert((drawn.uuid(), draw_event::COMPLETED.to_owned(), concert.to_string()));
+        }
+    }
+    Ok(told)
 }
 
 /// The versions of all rows of a table, by id.

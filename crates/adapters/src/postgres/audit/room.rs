@@ -24,7 +24,8 @@ const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, acti
         coalesce(line.undropped, 0),
         concerts.concert_id, title, venue, created_at, notice_ko, notice_en, concerts.closed, concerts.version,
         concerts.opens_at, concerts.closes_at, concerts.max_seats, concerts.codes_until,
-        changed.type, changed.subject, changed.version, changed.data
+        changed.type, changed.subject, changed.version, changed.data,
+        coalesce(early.first_place, 0), coalesce(early.turns, 0)
     FROM rooms LEFT JOIN (
         SELECT concert_id, count(*) FILTER (WHERE place > places_dropped_to) places, max(place) highest,
             count(*) FILTER (WHERE place <= places_dropped_to) undropped,
@@ -41,6 +42,14 @@ const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, acti
     LEFT JOIN (
         SELECT concert_id, count(*) tokens, min(place) place FROM place_disputes GROUP BY concert_id) disputed
         USING (concert_id)
+    LEFT JOIN (
+        SELECT turns.concert_id, min(place) first_place, count(*) FILTER (WHERE early_from IS NOT NULL
+            AND (opened_at IS NULL OR admitted_at < opened_at) AND admitted_at > coalesce(moved.moved_at, 0)) turns
+        FROM turns JOIN rooms ON rooms.concert_id = turns.concert_id
+        LEFT JOIN (SELECT subject, max(at) moved_at FROM admin_log
+            WHERE action = 'queue.changed' AND before LIKE '%\"earlyFrom\"%' GROUP BY subject) moved
+            ON moved.subject = 'concert:' || turns.concert_id::text
+        GROUP BY turns.concert_id) early USING (concert_id)
     LEFT JOIN concerts ON concerts.concert_id = rooms.concert_id
     LEFT JOIN events changed ON changed.topic = 'onsale.concerts' AND changed.subject = rooms.concert_id::text
         AND changed.version = concerts.version
@@ -69,6 +78,8 @@ fn read(row: &Row) -> Sql<RoomRow> {
         users_twice: number(row, 29)?,
         disputes: number(row, 30)?,
         disputed_place: number(row, 31)?,
+        first_turn: number(row, 50)?,
+        turns_early: number(row, 51)?,
         dropped_to: number(row, 32)?,
         places_undropped: number(row, 33)?,
     })

@@ -1,12 +1,13 @@
 //! Events, each with whether the row that it is about exists.
 
 use onsale_app::audit::source::{EventRow, ToldRow};
-use onsale_domain::ids::EventId;
+use onsale_app::draw_event;
+use onsale_domain::ids::{ConcertId, EventId};
 use rusqlite::{Connection, ToSql, params};
 use uuid::Uuid;
 
 use super::super::values::{Sql, uuid};
-use super::{GROUP, exists};
+use super::{GROUP, draw, exists};
 
 /// A group of events, each with whether the row that it is about exists.
 pub(super) fn events(db: &Connection, after: &u64) -> Sql<(Vec<ToldRow>, Option<u64>)> {
@@ -100,6 +101,10 @@ fn has_source_of_subject(db: &Connection, event: &EventRow, id: [u8; 16]) -> Sql
         ),
         "onsale.concert.changed.v1" => {
             exists("SELECT 1 FROM concerts WHERE concert_id = ?1 AND version >= ?2", &[&subject, version])
+        }
+        draw_event::CLOSED | draw_event::COMPLETED => {
+            let (concert, id) = (ConcertId::new(Uuid::from_bytes(subject)), EventId::new(Uuid::from_bytes(id)));
+            draw::has_event(db, concert, kind, id)
         }
         "onsale.performance.changed.v1" | "onsale.seats.blocked.v1" | "onsale.seats.unblocked.v1" => {
             exists("SELECT 1 FROM performances WHERE performance_id = ?1 AND version >= ?2", &[&subject, version])

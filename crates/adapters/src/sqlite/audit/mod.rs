@@ -5,6 +5,7 @@
 //! so the rest is read in later groups, up to the line that was the last in the first one.
 
 mod code;
+mod draw;
 mod event;
 mod lecture;
 mod performance;
@@ -29,7 +30,7 @@ use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
-use super::{cancellation, concert_row, draw, extension, outbox, payment, reservation, seat as seats, waiting_room};
+use super::{cancellation, concert_row, extension, outbox, payment, reservation, seat as seats, waiting_room};
 use crate::stored::{ADJUSTED, COUNT_ADJUSTED, FAMILIES, Family};
 
 /// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
@@ -224,7 +225,7 @@ impl AuditSource for SqliteAudit {
             let sql = "SELECT concert_id FROM draws WHERE concert_id > ?1 ORDER BY concert_id LIMIT min(?2, 1)";
             let ids = ids_after(db, sql, after)?;
             let Some(id) = ids.first() else { return Ok((Vec::new(), None)) };
-            let row = draw::audited(db, ConcertId::new(Uuid::from_bytes(*id)))?;
+            let row = draw::one(db, ConcertId::new(Uuid::from_bytes(*id)))?;
             Ok((row.into_iter().collect(), Some(id.to_vec())))
         })
     }
@@ -308,6 +309,12 @@ fn one_payment(db: &Connection, id: Uuid) -> Sql<Option<PaymentRow>> {
     Ok(Some(PaymentRow { payment, reservation, entries, refunds, cancelled, event: event_by_id(db, id)? }))
 }
 
+/// Turns from before the opening of a room with early entry, and after the last change of `earlyFrom`.
+const TURNS_EARLY: &str = "SELECT count(*) FROM turns JOIN rooms USING (concert_id)
+    WHERE concert_id = ?1 AND early_from IS NOT NULL AND (opened_at IS NULL OR admitted_at < opened_at)
+        AND admitted_at > coalesce((SELECT max(at) FROM admin_log
+            WHERE subject = ?2 AND action = 'queue.changed' AND before LIKE '%\"earlyFrom\"%'), 0)";
+
 fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {
     let Some(room) = waiting_room::room(db, concert)? else { return Ok(None) };
     let id = concert.uuid().into_bytes();
@@ -328,6 +335,10 @@ fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {
         highest_place: count("SELECT coalesce(max(place), 0) FROM places WHERE concert_id = ?1 AND ?2 >= 0")?,
         given_up: count("SELECT count(*) FROM places WHERE concert_id = ?1 AND place > ?2 AND standing = 'GIVEN_UP'")?,
         turns: count("SELECT count(*) FROM turns WHERE concert_id = ?1 AND ?2 >= 0")?,
+        first_turn: count("SELECT coalesce(min(place), 0) FROM turns WHERE concert_id = ?1 AND ?2 >= 0")?,
+        turns_early: db
+            .prepare_cached(TURNS_EARLY)?
+            .query_row(params![id, format!("concert:{concert}")], |row| row.get(0))?,
         turns_uncalled: count("SELECT count(*) FROM turns WHERE concert_id = ?1 AND place > ?2")?,
         disputes: count("SELECT count(*) FROM place_disputes WHERE concert_id = ?1 AND ?2 >= 0")?,
         disputed_place: count("SELECT coalesce(min(place), 0) FROM place_disputes WHERE concert_id = ?1 AND ?2 >= 0")?,

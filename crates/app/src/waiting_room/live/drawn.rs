@@ -62,6 +62,9 @@ impl Drawn {
 impl LiveRoom {
     /// What the number of a token stands for, as of a snapshot.
     pub(super) fn number(&self, number: u64, room: &Room) -> Number {
+        if number == 0 {
+            return Number::Over;
+        }
         let Some(list) = room.list.filter(|list| list.is_entry(number)) else {
             return if room.list.is_none() && room.settings.draw_at.is_some() {
                 Number::Unknown
@@ -79,6 +82,21 @@ impl LiveRoom {
             None if self.is_draw_over(room, list) => Number::Over,
             None => Number::Unknown,
         }
+    }
+
+    /// The token that a client shows, with its place. A drawn place is no number of a token: the database lost the entry before the
+    /// closing, so the token has no place. Place 0 was never handed out.
+    pub fn shown(&self, token: Token) -> Token {
+        let is_lost = self.published.load().room.list.is_some_and(|list| list.is_drawn_place(token.place));
+        if is_lost { Token { place: 0, ..token } } else { self.resolved(token) }
+    }
+
+    /// Whether the number of a token may be an entry of an open list that the database lost: none has it, as far as this process
+    /// knows.
+    pub fn may_be_lost(&self, token: &Token) -> bool {
+        let snapshot = self.published.load();
+        let is_open = snapshot.room.settings.draw_at.is_some() && snapshot.room.list.is_none();
+        is_open && (snapshot.room.issued < token.place || snapshot.line.is_in_doubt(token.place))
     }
 
     /// The token with its place, if its number is an entry whose place is known.

@@ -78,6 +78,7 @@ impl Oracle<'_> {
             | AnyCommand::Rewrite(_)
             | AnyCommand::StepOfCancellation(_)
             | AnyCommand::Leave(_)
+            | AnyCommand::PutBack(_)
             // Presale codes are not among the random commands.
             | AnyCommand::CreateCodes(_)
             | AnyCommand::DeleteCode(_)

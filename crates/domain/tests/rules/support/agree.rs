@@ -62,7 +62,7 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
                 tables.rooms.values().any(|known| known == room) && tables.draws.values().any(|known| known == draw)
             );
         }
-        Done::NoteList(()) | Done::StoreDraw(_) => {}
+        Done::NoteList(()) | Done::StoreDraw(_) | Done::PutBack(_) => {}
         Done::CancelLecture(_) | Done::CancelApplications(_) => {}
         Done::RemoveApplication(_) | Done::PromoteWaiting(_) => {}
         Done::Cancel(()) | Done::Release(()) | Done::Expire(_) | Done::Leave(()) | Done::Step(()) => {}

@@ -83,6 +83,7 @@ mixed! {
     Step(waiting_room::Step),
     Configure(waiting_room::Configure) by staff,
     HandOut(waiting_room::HandOut),
+    PutBack(waiting_room::PutBack),
     NoteList(waiting_room::NoteList),
     PutBeacon(waiting_room::PutBeacon) by staff,
     StoreDraw(waiting_room::StoreDraw),

@@ -61,6 +61,7 @@ impl Stage {
                 format!("epoch {}, {issued} of {}", blocks.epoch, blocks.reserved_to)
             }
             Ok(Done::Configure(_)) => "set".to_owned(),
+            Ok(Done::PutBack(is_back)) => if *is_back { "back" } else { "not back" }.to_owned(),
             Ok(Done::NoteList(())) => "noted".to_owned(),
             Ok(Done::PutBeacon(_)) => "put".to_owned(),
             Ok(Done::StoreDraw(is_stored)) => if *is_stored { "drawn" } else { "as before" }.to_owned(),
@@ -159,6 +160,8 @@ impl Stage {
             Happening::ConcertChanged { concert } => {
                 format!("concert {}", hours(concert))
             }
+            Happening::DrawClosed { list, .. } => format!("list of {} closed", list.entries),
+            Happening::DrawCompleted { list, .. } => format!("list of {} drawn", list.entries),
         }
     }
 

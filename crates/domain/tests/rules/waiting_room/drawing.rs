@@ -5,9 +5,10 @@ use onsale_domain::concert::Sale;
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::leaving::Leave;
 use onsale_domain::waiting_room::{
-    Configure, DrawKey, DrawPatch, Enter, Entered, ListHash, Mark, NoteList, Order, Patch, PlaceStanding, PutBeacon,
-    Room, Seed, Settings, Step, StoreDraw, Token,
+    Configure, DrawKey, DrawPatch, Enter, Entered, ListHash, Mark, NoteList, Order, Patch, PlaceStanding, PutBack,
+    PutBeacon, Room, Seed, Settings, Step, StoreDraw, Token,
 };
+use uuid::Uuid;
 
 use super::room;
 use crate::support::mixed::{AnyCommand, Done};
@@ -245,6 +246,60 @@ fn a_user_whose_drawn_place_is_over_enters_at_the_end() {
     assert_eq!(room.enter_after(&user, None), Entered { token: absent.clone(), is_new: false });
     let entered = room.enter_after(&user, Some(absent.place));
     assert_eq!((entered.token.place, entered.is_new), (7, true));
+}
+
+#[test]
+fn an_entry_that_a_failover_lost_is_put_back_until_the_closing() {
+    let mut room = DrawRoom::new();
+    let [ann, bob, _] = ["ann", "bob", "cid"].map(|user| room.at(60).enter(user));
+    let lost = |user: &str, place| Token {
+        id: TokenId::new(Uuid::from_u128(u128::from(place))),
+        user: UserId::parse(user).expect("a user id"),
+        place,
+        ..ann.clone()
+    };
+    let put_back = |room: &mut DrawRoom, token: Token| room.one(PutBack(token));
+    let back = |is_back| Ok(Done::PutBack(is_back));
+    assert_eq!(put_back(&mut room, lost("zed", 6)), back(true));
+    assert_eq!((room.row().issued, room.row().waiting()), (6, 4), "4 and 5 are in doubt");
+    assert_eq!(put_back(&mut room, lost("zed", 6)), back(true), "once");
+    assert_eq!(room.enter("zed").place, 6, "it is the place of its user");
+    assert_eq!(room.enter("dan").place, 7);
+    assert_eq!(put_back(&mut room, lost("yan", 5)), back(true));
+    assert_eq!(put_back(&mut room, lost("xia", 2)), back(false), "the number of another entry");
+    assert_eq!(put_back(&mut room, lost("bob", 4)), back(false), "its user has another entry");
+    assert_eq!(put_back(&mut room, bob), back(true), "it was never lost");
+    assert_eq!(put_back(&mut room, lost("xia", 0)), back(false));
+    room.at(90).step();
+    let list = room.row().list.expect("a closed list");
+    assert_eq!((list.entries, list.issued, room.row().blocks.gaps.len()), (6, 7, 0));
+    assert_eq!(put_back(&mut room, lost("xia", 4)), back(false), "the list is closed");
+    room.draw();
+    room.at(100).step();
+    assert_eq!(room.inside(), [8, 9]);
+}
+
+/// A failover lost the entry of Zed, and its number was given to Ann.
+#[test]
+fn a_lost_token_does_not_take_the_place_that_was_drawn_for_another_user() {
+    let mut room = DrawRoom::new();
+    let [ann, bob] = ["ann", "bob"].map(|user| room.at(60).enter(user));
+    room.at(90).step();
+    room.draw();
+    room.at(100).step();
+    let own = room.drawn(&ann);
+    for user in ["zed", "bob"] {
+        // Zed has no entry. Bob has one, and another token of his was lost.
+        let user = UserId::parse(user).expect("a user id");
+        let lost = Token { id: TokenId::new(Uuid::from_u128(7)), user, ..own.clone() };
+        room.one(Step { shown_tokens: vec![lost], ..Step::of(room.concert) }).expect("a step");
+        assert!(!room.world.tables.places.contains_key(&(room.concert, own.place)), "the place has no user");
+    }
+    room.one(Step { shown_tokens: vec![own.clone()], ..Step::of(room.concert) }).expect("a step");
+    assert_eq!(room.world.tables.places[&(room.concert, own.place)].user, ann.user);
+    let other = room.drawn(&bob);
+    room.one(Step { shown_tokens: vec![other.clone()], ..Step::of(room.concert) }).expect("a step");
+    assert_eq!(room.world.tables.places[&(room.concert, other.place)].user, bob.user);
 }
 
 #[test]

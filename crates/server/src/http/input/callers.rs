@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
 use onsale_domain::ids::{ConcertId, UserId};
-use onsale_domain::waiting_room::Token;
+use onsale_domain::waiting_room::{PutBack, Token};
 
 use crate::auth::{Checked, Refused};
 use crate::http::App;
@@ -210,10 +210,24 @@ impl QueueToken {
             return Err(Problem::new(Code::NotYourAccount));
         }
         let room = app.rooms.find(token.concert).await?.ok_or_else(invalid)?;
+        if room.may_be_lost(&token) {
+            put_back(app, &room, &token).await?;
+        }
         // From here on the number of an entry is the place that it was drawn as.
-        let token = room.resolved(token);
+        let token = room.shown(token);
         Ok(Self { token, text: text.to_owned(), room })
     }
+}
+
+/// Puts an early entry back that the database lost. Another instance may have handed its number out since the last refresh, so that
+/// comes first.
+async fn put_back(app: &App, room: &Arc<LiveRoom>, token: &Token) -> Result<(), Problem> {
+    app.see_own_changes().await;
+    if app.rooms.current(room).is_some_and(|room| room.may_be_lost(token)) {
+        let _ = app.desk.submit(PutBack(token.clone())).await?;
+        app.see_own_changes().await;
+    }
+    Ok(())
 }
 
 pub(crate) fn token_text(headers: &HeaderMap) -> Option<&str> {

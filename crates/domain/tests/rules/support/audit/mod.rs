@@ -8,7 +8,7 @@ mod wallets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onsale_domain::event::{Event, Subject};
+use onsale_domain::event::{Event, Happening, Subject};
 use onsale_domain::ids::{ConcertId, EventId, LectureId, PerformanceId, UserId};
 use onsale_domain::time::Timestamp;
 
@@ -20,7 +20,7 @@ pub(crate) fn audit(tables: &Tables, at: Timestamp) {
     wallets::audit(tables, &events);
     lectures::audit(tables, &events);
     concerts::audit(tables, &events, at);
-    rooms::audit(tables);
+    rooms::audit(tables, &events);
     codes::audit(tables, at);
 }
 
@@ -30,6 +30,8 @@ struct Events<'a> {
     lectures: BTreeMap<LectureId, Vec<&'a Event>>,
     performances: BTreeMap<PerformanceId, Vec<&'a Event>>,
     concerts: BTreeMap<ConcertId, Vec<&'a Event>>,
+    /// Closings and draws, whose versions are no changes of a concert.
+    draws: BTreeMap<ConcertId, Vec<&'a Event>>,
 }
 
 impl<'a> Events<'a> {
@@ -38,7 +40,12 @@ impl<'a> Events<'a> {
         assert_eq!(ids.len(), tables.events.len(), "two events with one id");
         let (mut users, mut lectures) = (BTreeMap::new(), BTreeMap::new());
         let (mut performances, mut concerts) = (BTreeMap::new(), BTreeMap::new());
+        let mut draws: BTreeMap<ConcertId, Vec<&Event>> = BTreeMap::new();
         for event in &tables.events {
+            if let Happening::DrawClosed { concert, .. } | Happening::DrawCompleted { concert, .. } = event.happening {
+                draws.entry(concert).or_default().push(event);
+                continue;
+            }
             let story: &mut Vec<&Event> = match event.happening.subject() {
                 Subject::User(user) => users.entry(user).or_default(),
                 Subject::Lecture(lecture) => lectures.entry(lecture).or_default(),
@@ -49,6 +56,6 @@ impl<'a> Events<'a> {
             assert_eq!(event.version, story.len() as u64, "versions of a subject are 1, 2, 3 …: {event:?}");
             assert!(story.iter().rev().nth(1).is_none_or(|last| last.at <= event.at), "{event:?} is out of order");
         }
-        Self { users, lectures, performances, concerts }
+        Self { users, lectures, performances, concerts, draws }
     }
 }

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use onsale_domain::event::{Event, Happening};
 use onsale_domain::ids::{ConcertId, UserId};
-use onsale_domain::waiting_room::{PlaceStanding, Room};
+use onsale_domain::waiting_room::{
+    CLOSED_VERSION, DRAWN_VERSION, Draw, List, PlaceStanding, Room, closed_event, drawn_event,
+};
 
-use super::Tables;
+use super::{Events, Tables};
 
-pub(super) fn audit(tables: &Tables) {
+pub(super) fn audit(tables: &Tables, events: &Events<'_>) {
     for (concert, room) in &tables.rooms {
+        audit_draw(tables, events.draws.get(concert).map_or(&[][..], |events| events), *concert, room);
         audit_line(tables, *concert, room);
         audit_turns(tables, *concert, room);
     }
@@ -16,9 +20,30 @@ pub(super) fn audit(tables: &Tables) {
     assert!(rooms.eq(tables.rooms.keys().copied()), "each concert has one room");
 }
 
+/// A list with its hash and a drawn order have one event each, with an id that follows from the concert and the instant.
+fn audit_draw(tables: &Tables, events: &[&Event], concert: ConcertId, room: &Room) {
+    let (draw, list) = (tables.draws.get(&concert), room.list);
+    let mut expected = Vec::new();
+    if let (Some(list), Some(draw)) = (list, draw)
+        && let Some(entries_hash) = draw.entries_hash
+    {
+        let (commitment, closed) = (draw.seed.commitment(), List { left: 0, drawn_at: None, ..list });
+        let happening = Happening::DrawClosed { concert, list: closed, commitment, entries_hash };
+        expected.push((closed_event(concert, list.closed_at), CLOSED_VERSION, happening));
+        if let Some(at) = list.drawn_at {
+            let draw = Draw { changes: Vec::new(), ..draw.clone() };
+            let happening = Happening::DrawCompleted { concert, list, draw };
+            expected.push((drawn_event(concert, at), DRAWN_VERSION, happening));
+        }
+    }
+    let found = events.iter().map(|event| (event.id, event.version, event.happening.clone()));
+    assert!(found.eq(expected), "the events of the draw of {concert}: {events:?}");
+    assert!(list.is_none_or(|list| list.drawn_at.is_none()) || events.len() == 2, "a draw without its events");
+}
+
 fn audit_line(tables: &Tables, concert: ConcertId, room: &Room) {
     // Places that were handed out beside the database have rows when their turns are named, or they are given up.
-    let all_have_rows = room.blocks.epoch == 0 && room.list.is_none();
+    let all_have_rows = room.blocks.epoch == 0 && room.blocks.gaps.is_empty() && room.list.is_none();
     let mut numbers = Tables::in_room(&tables.places, concert).map(|(number, _)| number);
     let known = if all_have_rows { numbers.eq(1..=room.issued) } else { numbers.all(|number| number <= room.issued) };
     assert!(known, "places are 1, 2, 3 … in order of arrival");

@@ -10,7 +10,7 @@ use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
     admin, check_in, concert, desk, draw, health, lecture, manifest, payment, refund, reservation, section, ticket,
-    waiting_room, waiting_room_events, wallet,
+    ticket_file, waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -70,6 +70,8 @@ pub(crate) fn routes() -> Routes {
 
         // Users: tickets
         GET    "/payments/{paymentId}/tickets"  ticket::list_payment_tickets;
+        GET    "/payments/{paymentId}/tickets/{ticketId}/code.svg"  ticket_file::get_ticket_picture;
+        GET    "/payments/{paymentId}/tickets/{ticketId}/print.pdf" ticket_file::get_ticket_document;
         POST   "/payments/{paymentId}/tickets/{ticketId}/reissue" ticket::reissue_ticket;
         GET    "/users/{userId}/tickets"        ticket::list_user_tickets;
         GET    "/tickets/keys"                  ticket::list_ticket_keys;

@@ -184,6 +184,8 @@ impl Routes {
         self.page("/events/schemas/{type}", pages::get_event_schema);
         self.page("/",              pages::get_demo);
         self.page("/desk",          pages::get_desk);
+        self.page("/check-in",      pages::get_door);
+        self.page("/check-in-worker.js", pages::get_door_worker);
         self.page("/docs",          pages::get_docs);
         self.page("/assets/{name}", pages::get_asset);
         self.page("/assets/{version}/{name}", pages::get_versioned_asset);

@@ -1,4 +1,4 @@
-//! Pages for people: the demonstration, the back office, and the browsable description of the API. All files are part of the
+//! Pages for people: the demonstration, the back office, the door, and the browsable description of the API. All files are part of the
 //! binary.
 
 mod assets;
@@ -25,18 +25,26 @@ const HTML: &str = "text/html; charset=utf-8";
 pub(crate) struct Pages {
     demo: File,
     office: File,
+    door: File,
+    /// Keeps the page of the door in the browser, with its files.
+    door_worker: File,
     docs: File,
 }
 
 impl Pages {
     /// Fills in the time zone of dates, who charges wallets, and the version of the asset files.
     pub(crate) fn new(calendar: &Calendar, charged_by: ChargedBy) -> Self {
-        let written = |text: &str| {
+        let filled = |text: &str| {
             let text = text.replace("{{timezone}}", calendar.zone_name()).replace("{{version}}", assets::version());
-            let text = text.replace("{{charge}}", charged_by.as_str());
-            File::new(HTML, text)
+            text.replace("{{charge}}", charged_by.as_str())
         };
+        let written = |text: &str| File::new(HTML, filled(text));
+        let door = include_str!("check-in.html");
+        let files: Vec<String> = assets::needed_by(door).iter().map(|name| format!("\"{name}\"")).collect();
+        let worker = include_str!("door-worker.js").replace("{{files}}", &files.join(", "));
         Self {
+            door: written(door),
+            door_worker: File::new(assets::SCRIPT, filled(&worker)),
             demo: written(include_str!("demo.html")),
             office: written(include_str!("office.html")),
             docs: written(include_str!("docs.html")),
@@ -52,6 +60,16 @@ pub(crate) async fn get_demo(State(app): State<App>, headers: HeaderMap) -> Resp
 /// The back office as a page. It has no data: its scripts read that with the session of a member of the staff.
 pub(crate) async fn get_desk(State(app): State<App>, headers: HeaderMap) -> Response {
     app.pages.office.answer(&headers, Kept::Checked)
+}
+
+/// The door as a page. It has no data: its scripts read that with the session of a member of the staff.
+pub(crate) async fn get_door(State(app): State<App>, headers: HeaderMap) -> Response {
+    app.pages.door.answer(&headers, Kept::Checked)
+}
+
+/// The service worker of the door. A browser allows it only for paths below its own, so it is none of the assets.
+pub(crate) async fn get_door_worker(State(app): State<App>, headers: HeaderMap) -> Response {
+    app.pages.door_worker.answer(&headers, Kept::Checked)
 }
 
 /// The API description as a page.

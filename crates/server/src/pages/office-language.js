@@ -1,5 +1,6 @@
 // Korean and English: texts, numbers, and times of the venue in the language of the page.
 
+import { DOOR } from "./office-words-door.js";
 import { MORE } from "./office-words-more.js";
 import { SALE } from "./office-words-sale.js";
 import { COMMON } from "./office-words.js";
@@ -7,7 +8,7 @@ import { kept } from "./session.js";
 import { zone } from "./time.js";
 
 /** Each text by its name: English, then Korean. */
-const WORDS = { ...COMMON, ...SALE, ...MORE };
+const WORDS = { ...COMMON, ...SALE, ...MORE, ...DOOR };
 
 export const LANGUAGES = [["ko", "한국어"], ["en", "English"]];
 const ORDER = ["en", "ko"];

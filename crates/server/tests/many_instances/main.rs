@@ -35,6 +35,7 @@ mod staff;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+mod tickets;
 mod tls;
 mod turns;
 mod waiting_lists;

@@ -42,6 +42,8 @@ const CALLS: &str = "
     POST /payments/{paymentId}/refunds
     GET /payments/{paymentId}/refunds
     GET /payments/{paymentId}/tickets
+    GET /payments/{paymentId}/tickets/{ticketId}/code.svg
+    GET /payments/{paymentId}/tickets/{ticketId}/print.pdf
     POST /payments/{paymentId}/tickets/{ticketId}/reissue
     GET /users/{userId}/tickets
     GET /tickets/keys
@@ -107,7 +109,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 50] = [
+const REFUSALS: [(&str, &[&str]); 52] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -156,6 +158,8 @@ const REFUSALS: [(&str, &[&str]); 50] = [
     ),
     ("GET /payments/{paymentId}", &["404 payment-not-found"]),
     ("GET /payments/{paymentId}/tickets", &["404 payment-not-found"]),
+    ("GET /payments/{paymentId}/tickets/{ticketId}/code.svg", &TICKET),
+    ("GET /payments/{paymentId}/tickets/{ticketId}/print.pdf", &TICKET),
     (
         "POST /payments/{paymentId}/tickets/{ticketId}/reissue",
         &[
@@ -262,6 +266,7 @@ const APPLYING: [&str; 7] = [
     "409 waitlist-full",
 ];
 
+const TICKET: [&str; 3] = ["404 payment-not-found", "404 ticket-not-found", "409 ticket-void"];
 const TURN: [&str; 4] =
     ["401 queue-token-missing", "401 queue-token-invalid", "403 queue-token-waiting", "403 queue-token-expired"];
 

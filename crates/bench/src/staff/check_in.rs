@@ -49,7 +49,7 @@ fn scans(server: &Server, performance: &str, codes: &[String]) -> Vec<Request> {
     let mut first = codes.iter();
     loop {
         let number = scans.len();
-        let is_repeated = number % REPEATED == REPEATED - 1 && number > 2 * BEFORE;
+        let is_repeated = number % REPEATED == REPEATED - 1 && number > BEFORE;
         let code = if is_repeated { codes.get((number - BEFORE) / REPEATED) } else { first.next() };
         let Some(code) = code else { return scans };
         let now = "2026-11-22T11:12:13.000Z";

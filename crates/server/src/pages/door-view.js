@@ -57,7 +57,7 @@ export class View {
       !globalThis.isSecureContext && h("div", { class: "banner warm" }, h("strong", {}, t("doorInsecure")), " ", t("doorInsecureText")),
       this.#age, this.#state, this.#panel,
       h("section", { class: "card gate-input" }, this.#video, maySee && this.#cameraButton, this.#cameraWords,
-        h("form", { class: "form", on: { submit } }, h("label", { for: "code" }, t("doorCode")), code, h("button", { class: "primary wide" }, t("doorCheck")))),
+        h("form", { class: "gate-form", on: { submit } }, h("label", { for: "code" }, t("doorCode")), code, h("button", { class: "primary wide" }, t("doorCheck")))),
       this.#counts, this.#later, this.#scans,
       h("details", { class: "card" }, h("summary", {}, t("doorDevice")), h("label", { for: "device" }, t("doorDevice")), device,
         h("p", { class: "hint", id: "device-hint" }, t("doorDevice.hint"))),

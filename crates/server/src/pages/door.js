@@ -210,7 +210,7 @@ function showChoice() {
     else input.focus();
   };
   fill(area, h("div", { class: "card door" }, h("h1", { tabindex: "-1" }, t("doorChoose")),
-    h("form", { class: "form", on: { submit } }, h("label", { for: "which" }, t("performanceId")), input,
+    h("form", { class: "sign-in", on: { submit } }, h("label", { for: "which" }, t("performanceId")), input,
       h("p", { class: "hint", id: "which-hint" }, t("doorChoose.hint")), h("button", { class: "primary wide" }, t("doorOpen")))));
   input.focus();
 }

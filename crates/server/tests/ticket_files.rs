@@ -81,7 +81,7 @@ impl Picture {
     }
 }
 
-/// A performance with a layout in Korean, and the two tickets of Ada's payment.
+/// A performance with a layout in Korean, and the two tickets of Zorro's payment.
 struct Bought {
     sale: Sale,
     performance: String,
@@ -101,8 +101,8 @@ impl Bought {
         let path = format!("/admin/concerts/{concert}/performances");
         let performance = sale.admin(sale.caller.post(&path).json(&body)).expect(201).await;
         let performance = text(&performance["performanceId"]);
-        sale.charge("ada", 500_000).await;
-        let token = sale.active(&concert, "ada").await;
+        sale.charge("zorro", 500_000).await;
+        let token = sale.active(&concert, "zorro").await;
         let held = sale.hold(&token, &performance, &[7, 8]).await;
         let payment = text(&sale.pay(&token, &held).expect(201).await["paymentId"]);
         let tickets = sale.caller.get(&format!("/payments/{payment}/tickets")).expect(200).await;
@@ -173,8 +173,6 @@ async fn the_document_of_a_ticket_is_complete_in_itself() {
     let document = bought.keep(ticket, "ticket.pdf").await;
     assert!(document.starts_with(b"%PDF-1.") && document.len() < 100_000, "{} bytes", document.len());
     assert_eq!(bought.keep(ticket, "again.pdf").await, document, "the same ticket, the same bytes");
-    let folded = String::from_utf8_lossy(&document);
-    assert!(!folded.contains("ada"), "nothing on it names the buyer");
     if without("poppler") {
         return;
     }
@@ -190,6 +188,7 @@ async fn the_document_of_a_ticket_is_complete_in_itself() {
     {
         assert!(words.contains(expected), "{expected} is not in {words}");
     }
+    assert!(!words.to_lowercase().contains("zorro"), "nothing on it names the buyer: {words}");
     // 200 dots an inch, as a plain printer.
     let drawn = bought.run("pdftoppm", &["-r", "200", "-gray", "-singlefile", "ticket.pdf", "page"]);
     assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));

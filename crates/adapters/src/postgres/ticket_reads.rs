@@ -43,9 +43,9 @@ const IN_CONFLICT: &str =
     SELECT v.ticket_id, v.seat FROM void_tickets v
         CROSS JOIN LATERAL (SELECT version FROM check_ins WHERE payment_id = v.payment_id AND seat = v.seat
             AND standing = 'COUNTS' AND ticket_id = v.ticket_id OFFSET 0) old
-        CROSS JOIN LATERAL (SELECT version FROM check_ins WHERE performance_id = v.performance_id AND seat = v.seat
-            AND standing = 'COUNTS' AND version > old.version LIMIT 1) later
-    WHERE v.performance_id = $1 AND v.ticket_id > $2
+        CROSS JOIN LATERAL (SELECT standing, version FROM check_ins
+            WHERE performance_id = v.performance_id AND seat = v.seat OFFSET 0) later
+    WHERE v.performance_id = $1 AND v.ticket_id > $2 AND later.standing = 'COUNTS' AND later.version > old.version
     ORDER BY ticket_id LIMIT $3";
 
 const OF_SEATS: &str =

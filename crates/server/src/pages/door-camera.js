@@ -2,7 +2,7 @@
 
 import { decodeQR } from "./vendor-qr.js";
 
-/** Milliseconds between two looks at the picture. */
+/** Milliseconds from one picture that is read to the next. */
 const LOOK_EVERY = 120;
 
 /** Milliseconds for which a code that stays in the picture counts once. */

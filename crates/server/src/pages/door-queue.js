@@ -82,7 +82,7 @@ export class Queue extends EventTarget {
     const answered = {
       ...rest, status, code, verdict, checkInId: checkIn?.checkInId ?? null, seat: checkIn?.seat ?? scan.seat ?? null,
       ticketId: checkIn?.ticketId ?? scan.ticketId ?? null, firstAt: checkedInAt, firstDevice: device,
-      // The visitor is inside, and the server says that this ticket should not have been admitted.
+      // The visitor is inside, and the server reports that this ticket opens no door.
       isContradiction: scan.wasAdmitted === true && verdict !== "ok",
     };
     await putScans([answered]);
@@ -113,7 +113,7 @@ export class Queue extends EventTarget {
   }
 
   /** Notes that the server answered, or did not answer, another call. */
-  heard(isOnline) {
+  note(isOnline) {
     this.#online(isOnline);
   }
 }

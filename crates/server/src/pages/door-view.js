@@ -22,6 +22,10 @@ function ageOf(milliseconds) {
   return seconds < 7_200 ? t("doorMinutes", { n: Math.round(seconds / 60) }) : t("doorHours", { n: Math.round(seconds / 3_600) });
 }
 
+/** Why neither the camera nor the kept page works at this address; false if they do. */
+export const insecure = () =>
+  !globalThis.isSecureContext && h("div", { class: "banner warm" }, h("strong", {}, t("doorInsecure")), " ", t("doorInsecureText"));
+
 export class View {
   /** A refusal of the server that stays until it passes. */
   problem = null;
@@ -54,8 +58,7 @@ export class View {
     device.addEventListener("change", () => device.value.trim() && door.rename(device.value.trim()));
     const maySee = mayUseCamera();
     this.element = h("div", { class: "gate" }, this.#heading,
-      !globalThis.isSecureContext && h("div", { class: "banner warm" }, h("strong", {}, t("doorInsecure")), " ", t("doorInsecureText")),
-      this.#age, this.#state, this.#panel,
+      insecure(), this.#age, this.#state, this.#panel,
       h("section", { class: "card gate-input" }, this.#video, maySee && this.#cameraButton, this.#cameraWords,
         h("form", { class: "gate-form", on: { submit } }, h("label", { for: "code" }, t("doorCode")), code, h("button", { class: "primary wide" }, t("doorCheck")))),
       this.#counts, this.#later, this.#scans,

@@ -6,7 +6,7 @@ import { shown } from "./door-code.js";
 import { Lists } from "./door-lists.js";
 import { Queue, SEND_EVERY } from "./door-queue.js";
 import { forget, getValue, putScans, scansOf, setValue } from "./door-store.js";
-import { View } from "./door-view.js";
+import { View, insecure } from "./door-view.js";
 import { LANGUAGES, currentLanguage, setLanguage, t } from "./office-language.js";
 import { session, signInForm, wordsOf } from "./office-session.js";
 import { at } from "./place.js";
@@ -93,11 +93,11 @@ class Door {
       const isChanged = this.lists.take(body) || version === null;
       if (isChanged) await setValue(`tickets:${this.performanceId}`, this.lists.kept());
       await setValue(`info:${this.performanceId}`, this.lists.info);
-      this.#queue.heard(true);
+      this.#queue.note(true);
       this.view.problem = null;
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      if (problem.isPassing) this.#queue.heard(false);
+      if (problem.isPassing) this.#queue.note(false);
       else if (problem.status === 401) askAgain();
       else this.view.problem = wordsOf(problem);
     }
@@ -197,7 +197,7 @@ async function signOut() {
 }
 
 function showSignIn() {
-  fill(area, h("div", { class: "card door" }, h("h1", { tabindex: "-1" }, t("doorProduct")), h("p", { class: "hint" }, t("doorSignIn")), signInForm(() => {})));
+  fill(area, h("div", { class: "card door" }, h("h1", { tabindex: "-1" }, t("doorProduct")), h("p", { class: "hint" }, t("doorSignIn")), insecure(), signInForm(() => {})));
   area.querySelector("input").focus();
 }
 
@@ -244,7 +244,7 @@ async function signedIn() {
     if (!(problem instanceof Problem)) throw problem;
     const last = await getValue("who");
     if (last && Date.parse(last.expiresAt) > Date.now()) session.who = last;
-    queue.heard(false);
+    queue.note(false);
   }
 }
 

@@ -138,7 +138,10 @@ test("a camera that is refused leaves the manual entry, and an address without H
   const page = await open(t, context, made);
   await page.getByRole("button", { name: "Start the camera" }).click();
   await page.getByRole("alert").getByText(/NotAllowedError/).waitFor();
-  const plain = await open(t, await visitor(t, { without: ["isSecureContext"] }), made);
+  const plain = await tab(t, await visitor(t, { without: ["isSecureContext"] }), `${made.sale.base}/check-in#/${made.performance.performanceId}`);
+  await plain.getByText(/only with HTTPS or on this computer itself/).waitFor();
+  await signIn(plain, made.key);
+  await plain.getByLabel("Code or ticket id").waitFor();
   await plain.getByText(/only with HTTPS or on this computer itself/).waitFor();
   assert.equal(await plain.getByRole("button", { name: "Start the camera" }).count(), 0);
   await type(plain, made.tickets[0].code);

@@ -12,4 +12,5 @@ pub mod sqlite;
 mod stored;
 mod stored_draw;
 mod stored_layout;
+mod stored_room;
 pub mod webhook;

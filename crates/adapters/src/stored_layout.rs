@@ -18,7 +18,7 @@ struct StoredSection {
     rows: Vec<(String, Vec<u32>)>,
 }
 
-/// Encodes a layout.
+/// Encodes a layout as JSON, its sections in order.
 pub(crate) fn layout_to_text(layout: &Layout) -> String {
     let row = |row: &LaidRow| {
         let bounds: Vec<u32> = row.segments.iter().flat_map(|segment| [*segment.start(), *segment.end()]).collect();

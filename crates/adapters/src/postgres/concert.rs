@@ -1,7 +1,7 @@
-//! Concerts, performances, seats and reservations, as units of work see them.
+//! Performances as units of work see them, and the reservations and seats that they load.
 
 use onsale_app::store::Unit;
-use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
+use onsale_domain::ids::{ConcertId, PerformanceId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
@@ -9,11 +9,12 @@ use uuid::Uuid;
 
 use super::concert_rows::{PERFORMANCE_COLUMNS, kept_of, lacks_extensions, read, read_performance, read_seat};
 use super::extension::{self, further, further_of_seat};
+use super::reservation;
 use super::row_address::{self, RowAddresses, locks, updates};
 use super::seat;
 use super::session::Pipeline;
-use super::values::{Param, Sql, big, columns, get, int, numbers_to_text, params, small, uuid};
-use crate::stored::{Word, policy_to_text, seating_to_text};
+use super::values::{Param, Sql, big, columns, get, int, params, small, uuid};
+use crate::stored::{policy_to_text, seating_to_text};
 
 /// Locks performances: the given ones, those of reservations, and those of a leaving user's holds. Reading a reservation's
 /// performance without a lock is safe, because it never changes. The holds of a leaving user cannot change either, because
@@ -127,22 +128,6 @@ const REVISE: &str = "UPDATE performances SET starts_at = v.starts_at, sections 
         v (performance_id, starts_at, sections, capacity, blocked, revision)
     WHERE performances.performance_id = v.performance_id";
 
-const RESERVE: &str = "INSERT INTO reservations
-        (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-         end_event_id, extended, prices, refund_policy, refunded)
-    SELECT reservation_id, concert_id, performance_id, user_id, place, seats::integer[], amount, held_at, held_until,
-        status, end_event_id, extended, prices::bigint[], refund_policy, refunded::integer[]
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], $8::bigint[],
-            $9::bigint[], $10::text[], $11::uuid[], $12::bigint[], $13::text[], $14::text[], $15::text[])
-        v (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-           end_event_id, extended, prices, refund_policy, refunded)";
-
-const END: &str = "UPDATE reservations SET status = v.status, end_event_id = v.end_event_id, held_until = v.held_until,
-        extended = v.extended, refunded = coalesce(v.refunded::integer[], reservations.refunded)
-    FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[], $6::text[])
-        v (reservation_id, status, end_event_id, held_until, extended, refunded)
-    WHERE reservations.reservation_id = v.reservation_id";
-
 pub(super) const WRITES: &[&str] = &[
     LOCK,
     LOCK_ONE[1],
@@ -152,8 +137,8 @@ pub(super) const WRITES: &[&str] = &[
     UPDATE[0],
     UPDATE[1],
     REVISE,
-    RESERVE,
-    END,
+    reservation::RESERVE,
+    reservation::END,
     seat::FREE,
     seat::TAKE,
     seat::CHANGE,
@@ -282,7 +267,7 @@ pub(super) fn save<'a>(
     schedule(pipeline, rows);
     update(pipeline, rows, addresses);
     revise(pipeline, rows);
-    save_reservations(pipeline, rows);
+    reservation::save(pipeline, rows);
     seat::save(pipeline, rows);
     extension::save(pipeline, rows);
 }
@@ -361,43 +346,6 @@ fn revise<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             int(performance.seating.capacity()),
             int(performance.blocked),
             big(performance.revision),
-        ),
-    );
-}
-
-fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
-    pipeline.write(
-        RESERVE,
-        columns!(
-            rows.reservations.added(),
-            |(id, reservation)| id.uuid(),
-            reservation.concert.uuid(),
-            reservation.performance.uuid(),
-            reservation.user.as_str(),
-            big(reservation.place),
-            numbers_to_text(&reservation.seats),
-            reservation.amount,
-            reservation.held_at.as_millis(),
-            reservation.held_until.as_millis(),
-            reservation.status.word(),
-            reservation.end_event.map(EventId::uuid),
-            big(reservation.extended),
-            numbers_to_text(&reservation.prices),
-            policy_to_text(&reservation.refund_policy),
-            numbers_to_text(&reservation.refunded),
-        ),
-    );
-    let changed = rows.reservations.outdated().filter_map(|id| Some((id, rows.reservations.get(id)?)));
-    pipeline.write(
-        END,
-        columns!(
-            changed,
-            |(id, reservation)| id.uuid(),
-            reservation.status.word(),
-            reservation.end_event.map(EventId::uuid),
-            reservation.held_until.as_millis(),
-            big(reservation.extended),
-            (!reservation.refunded.is_empty()).then(|| numbers_to_text(&reservation.refunded)),
         ),
     );
 }

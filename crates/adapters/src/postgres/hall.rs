@@ -152,7 +152,7 @@ pub(super) fn read_layout(text: &str) -> Sql<Arc<Layout>> {
     layout_from_text(text).ok_or(DbError::Broken("a layout that cannot be read"))
 }
 
-/// Writes layouts.
+/// Writes the layouts that changed.
 pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     let changed = rows.layouts.changed().filter_map(|(id, layout)| Some((id, layout?)));
     pipeline.write(LAY_OUT, columns!(changed, |(id, layout)| id.uuid(), layout_to_text(layout)));

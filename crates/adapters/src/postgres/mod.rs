@@ -36,6 +36,7 @@ mod payment;
 mod positions;
 mod reader;
 mod refund;
+mod reservation;
 mod retention;
 mod room_rows;
 mod room_statements;

@@ -6,8 +6,8 @@ use tokio_postgres::Row;
 
 use super::error::DbError;
 use super::values::{Sql, get, instant, number, optional_instant, small};
-use crate::stored::{blocks_from_bytes, window_from_bytes};
 use crate::stored_draw::list_from_bytes;
+use crate::stored_room::{blocks_from_bytes, window_from_bytes};
 
 /// The hours of a sale: from the column `closed`, two columns from `opens` on, and the column `codes`.
 pub(super) fn read_sale(row: &Row, closed: usize, opens: usize, codes: usize) -> Sql<Sale> {

@@ -17,8 +17,9 @@ use super::session::Pipeline;
 use super::values::{
     Param, Sql, big, columns, get, instant, int, limit, number, optional_instant, params, user, uuid, word,
 };
-use crate::stored::{Word, blocks_to_bytes, window_to_bytes};
+use crate::stored::Word;
 use crate::stored_draw::list_to_bytes;
+use crate::stored_room::{blocks_to_bytes, window_to_bytes};
 
 /// `OFFSET 0` forces a lookup by key. On a table that was never analyzed, the planner chose a join that read all places in line for
 /// every batch.

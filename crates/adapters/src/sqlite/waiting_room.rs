@@ -12,8 +12,9 @@ use super::concert::load_open;
 use super::concert_row;
 use super::extension::{further, read_end};
 use super::values::{Sql, broken, instant, optional_instant, user, uuid, word};
-use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
+use crate::stored::Word;
 use crate::stored_draw::{list_from_bytes, list_to_bytes};
+use crate::stored_room::{blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for concert in &keys.rooms {

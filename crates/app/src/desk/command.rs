@@ -1,18 +1,17 @@
 //! What the desk knows of each command before it is decided: its lane, its tables and, for points, its wallet.
 //!
-//! A new command gets an `impl` here, or in `staff_command.rs`, and a line in `job.rs`; without them it does not compile at [`super::Desk::submit`].
+//! A new command gets an `impl` here, in `concert_command.rs` or in `staff_command.rs`, and a line in `job.rs`; without them
+//! it does not compile at [`super::Desk::submit`].
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use onsale_domain::concert;
 use onsale_domain::ids::UserId;
-use onsale_domain::{Command, cancellation, lecture, payment, presale, refund, ticket, waiting_room, wallet};
+use onsale_domain::{Command, cancellation, lecture, payment, refund, ticket, waiting_room, wallet};
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, Applications, Cancellations, CheckIns, Codes, Concerts, Draws, Events, Extensions, FreedSeats,
-    Layouts, LectureHistory, Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats,
-    TurnEnds, Turns, VoidTickets,
+    self, Accounts, Applications, Cancellations, CheckIns, Draws, Events, FreedSeats, LectureHistory, Lectures, Ledger,
+    Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds, Turns, VoidTickets,
 };
 
 /// A command that the desk takes.
@@ -121,130 +120,6 @@ impl DeskCommand for lecture::RemoveApplication {
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.lecture))
-    }
-}
-
-impl DeskCommand for concert::Create {
-    const TABLES: &'static [Table] = &[Concerts, Rooms, Draws];
-
-    fn hot_row(&self) -> Option<u64> {
-        None
-    }
-}
-
-impl DeskCommand for concert::Schedule {
-    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Layouts];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.concert))
-    }
-}
-
-impl DeskCommand for concert::Change {
-    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Draws, Performances, Events];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.concert))
-    }
-}
-
-impl DeskCommand for presale::CreateCodes {
-    const TABLES: &'static [Table] = &[Rooms, Places, Codes];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.concert))
-    }
-}
-
-impl DeskCommand for presale::DeleteCode {
-    const TABLES: &'static [Table] = &[Codes];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.concert))
-    }
-}
-
-impl DeskCommand for concert::ChangePerformance {
-    const TABLES: &'static [Table] = &[Performances, Events];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.performance))
-    }
-}
-
-impl DeskCommand for concert::AddSeats {
-    const TABLES: &'static [Table] = &[Performances, Layouts, Events];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.performance))
-    }
-}
-
-/// What a change of blocked seats reads and writes. A lapsed hold is settled.
-const OF_BLOCKS: &[Table] = &[Performances, Seats, Reservations, Events];
-
-impl DeskCommand for concert::Block {
-    const TABLES: &'static [Table] = OF_BLOCKS;
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.performance))
-    }
-}
-
-impl DeskCommand for concert::Unblock {
-    const TABLES: &'static [Table] = OF_BLOCKS;
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.performance))
-    }
-}
-
-impl DeskCommand for concert::Extend {
-    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Reservations, Extensions, Events];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.concert))
-    }
-}
-
-impl DeskCommand for concert::Rewrite {
-    const TABLES: &'static [Table] = &[Performances, Seats, Reservations, Extensions];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.performance))
-    }
-}
-
-impl DeskCommand for concert::Hold {
-    const TABLES: &'static [Table] = &[Accounts, Turns, TurnEnds, Places, Performances, Seats, Reservations, Events];
-
-    fn hot_row(&self) -> Option<u64> {
-        self.target.performance().map(hash)
-    }
-}
-
-impl DeskCommand for concert::HoldAny {
-    const TABLES: &'static [Table] =
-        &[Accounts, Turns, TurnEnds, Places, Performances, Layouts, Seats, Reservations, Extensions, Events];
-
-    fn hot_row(&self) -> Option<u64> {
-        self.target.performance().map(hash)
-    }
-}
-
-impl DeskCommand for concert::Release {
-    const TABLES: &'static [Table] = &[Accounts, Turns, TurnEnds, Places, Performances, Seats, Reservations, Events];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(self.token.concert))
-    }
-}
-
-impl DeskCommand for concert::Expire {
-    const TABLES: &'static [Table] = &[Performances, Seats, Reservations, Events];
-
-    fn hot_row(&self) -> Option<u64> {
-        self.reservations.first().map(hash)
     }
 }
 

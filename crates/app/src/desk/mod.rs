@@ -5,6 +5,7 @@
 
 mod batch;
 mod command;
+mod concert_command;
 mod job;
 mod lane;
 mod metrics;

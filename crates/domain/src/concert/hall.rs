@@ -26,7 +26,7 @@ const GAP_MAX: u32 = 16;
 pub enum Taken {
     /// Held to this instant, extensions included. The hold may have lapsed.
     Held(Timestamp),
-    /// Sold or blocked.
+    /// Sold, or taken from sale.
     Closed,
 }
 
@@ -93,7 +93,7 @@ impl Hall {
         ranges
     }
 
-    /// Adds free seats.
+    /// Adds seats that are free, by their numbers.
     pub(crate) fn add(&mut self, range: RangeInclusive<u32>) {
         let (from, to) = (index(*range.start()), index(*range.end()));
         if self.free_from.len() <= to {
@@ -123,6 +123,16 @@ impl Hall {
             self.free.resize(self.free_from.len().div_ceil(64), 0);
         }
         self.set(seat, FREE);
+    }
+
+    /// The holds that live at this instant last these seconds longer.
+    pub(crate) fn extend(&mut self, at: Timestamp, seconds: u32) {
+        let is_live = |from: &&mut i64| **from > at.as_millis() && **from != CLOSED;
+        for from in self.free_from.iter_mut().filter(is_live) {
+            *from = Timestamp::from_millis(*from).plus_seconds(seconds).as_millis();
+        }
+        self.at = None;
+        self.refused.clear();
     }
 
     fn set(&mut self, seat: u32, free_from: i64) {

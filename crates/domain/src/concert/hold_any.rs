@@ -22,7 +22,7 @@ pub struct HoldAny {
     pub target: Target,
     /// The dates in which the target was looked up, as in [`super::Hold::dates`].
     pub dates: Option<Dates>,
-    /// Which seats.
+    /// How many seats, and which of them will do.
     pub wish: Wish,
     /// The presale code of the request, as in [`super::Hold::code`].
     pub code: Option<Arc<str>>,

@@ -106,7 +106,7 @@ impl DrawKey {
         Self { keyed: keyed(&bytes.0), bytes }
     }
 
-    /// The key itself.
+    /// The bytes of the key.
     pub fn bytes(&self) -> Digest {
         self.bytes
     }

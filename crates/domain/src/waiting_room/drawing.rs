@@ -67,9 +67,9 @@ pub struct DrawChange {
 /// A value of a field that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// An instant.
+    /// The instant to which it was set.
     At(Timestamp),
-    /// A text.
+    /// The text to which it was set.
     Text(Arc<str>),
 }
 
@@ -199,7 +199,7 @@ pub struct NoteList {
     pub concert: ConcertId,
     /// Number of entries that were hashed.
     pub entries: u64,
-    /// Their hash.
+    /// The hash of these entries.
     pub hash: Digest,
 }
 

@@ -45,10 +45,10 @@ impl List {
 /// How the order of early places is decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// By arrival.
+    /// In the order of arrival.
     #[default]
     Arrival,
-    /// By a draw.
+    /// In the order of a draw.
     Draw,
 }
 

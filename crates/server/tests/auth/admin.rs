@@ -109,7 +109,8 @@ async fn admin_calls_refuse_every_other_key() {
     assert_eq!(lists(&sale).await, before, "nothing was made");
     for call in calls(&sale, &ids).await {
         let reply = sale.admin(call).send().await;
-        assert!(reply.status.is_success(), "{reply:?}");
+        // The list of a draw is closed in `idempotency/operations.rs`.
+        assert!(reply.status.is_success() || reply.call.ends_with("/draw/beacon") && reply.status == 409, "{reply:?}");
     }
     audit(&sale).await;
 }

@@ -119,6 +119,7 @@ fn out_of_range(operation: &Operation, member: &Member) -> Vec<Value> {
                 .map(Value::from)
                 .to_vec()
         }
+        "scanId" | "device" => vec![json!(""), long(65)],
         _ if name.ends_with("Id") => {
             ["", "x", "42", "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a0", "{}"].map(Value::from).to_vec()
         }
@@ -195,7 +196,8 @@ fn required(fixture: &Fixture, operation: &Operation) -> Vec<String> {
 
 fn schema_of<'a>(fixture: &'a Fixture, operation: &'a Operation) -> &'a Value {
     let schema = &operation.described["requestBody"]["content"]["application/json"]["schema"];
-    let name = schema["$ref"].as_str().unwrap().strip_prefix("#").unwrap();
+    let name =
+        schema["$ref"].as_str().unwrap_or_else(|| panic!("{}: {schema}", operation.id)).strip_prefix("#").unwrap();
     fixture.document.pointer(name).unwrap()
 }
 
@@ -248,9 +250,14 @@ async fn a_body_with_only_valid_members_is_accepted() {
         here.sort();
         assert!(known.eq(here.iter().cloned()), "{}: a body with every member", operation.id);
         let reply = fixture.call(operation, &operation.template).json(&body).send().await;
-        // The order of a room in use stays, and its places are not drawn.
-        let is_refused = ["createReservation", "updateQueueSettings", "putBeacon"].contains(&operation.id.as_str());
-        assert!(reply.status.is_success() || is_refused && reply.status == 409, "{}: {reply:?}", operation.id);
+        // The order of a room in use stays, its places are not drawn, and the ticket of the scan was refunded by a call before. The
+        // payment has ended the turn.
+        let refused = match operation.id.as_str() {
+            "updateQueueSettings" | "putBeacon" | "createCheckIn" => 409,
+            "createReservation" => 403,
+            _ => 0,
+        };
+        assert!(reply.status.is_success() || reply.status == refused, "{}: {reply:?}", operation.id);
     }
     audit_and_text(&fixture).await;
 }

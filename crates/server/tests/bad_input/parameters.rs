@@ -40,7 +40,7 @@ async fn a_problem_names_an_invalid_id_in_the_path() {
     let before = fixture.state().await;
     let mut tried = 0;
     for operation in &fixture.operations {
-        let needs_a_turn = operation.template.starts_with("/concerts/{");
+        let needs_a_turn = operation.template.starts_with("/concerts/{") && !operation.template.contains("/draw");
         for name in operation.parameters("path") {
             for value in bad_values(&name) {
                 let template = operation.template.replace(&format!("{{{name}}}"), value);

@@ -38,7 +38,7 @@ async fn five_start_at_once_on_an_empty_database() {
     let steps: i64 = one(&sql, "SELECT count(*) - max(version) FROM onsale_schema").await;
     assert_eq!(steps, 0, "each step was taken once");
     let secrets: i64 = one(&sql, "SELECT count(*) FROM secrets").await;
-    assert_eq!(secrets, 1, "one secret for all");
+    assert_eq!(secrets, 2, "for all, one secret of tokens and one of tickets");
     let charges = (0..50).map(|number| {
         let sale = many.at(number);
         sale.caller.patch("/point/ada/charge").json(&serde_json::json!({"amount": 1}))

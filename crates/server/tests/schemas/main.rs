@@ -13,10 +13,8 @@ use serde_json::{Value, json};
 use support::room::room;
 use support::{ONSALE, text};
 
-#[tokio::test]
-async fn every_event_fits_its_schema() {
-    let launch = Sale::launch(ONSALE).set("ONSALE_HOLD_SECONDS", 300);
-    let sale = Sale::start(&launch).await;
+/// Makes every event of lectures.
+async fn use_lectures(sale: &Sale) {
     let lecture = sale.lecture(3).await;
     let body = json!({"userId": "ada", "lectureId": lecture});
     sale.caller.post("/lectures/apply").json(&body).expect(201).await;
@@ -34,6 +32,13 @@ async fn every_event_fits_its_schema() {
     sale.admin(sale.caller.patch(&path)).json(&change).expect(200).await;
     let cancel = json!({"reason": "the \"speaker\" is ill"});
     sale.admin(sale.caller.post(&format!("{path}/cancel"))).json(&cancel).expect(202).await;
+}
+
+#[tokio::test]
+async fn every_event_fits_its_schema() {
+    let launch = Sale::launch(ONSALE).set("ONSALE_HOLD_SECONDS", 300);
+    let sale = Sale::start(&launch).await;
+    use_lectures(&sale).await;
     sale.charge("ada", 500_000).await;
     sale.caller.patch("/point/ada/use").json(&json!({"amount": 5})).expect(200).await;
     let concert = sale.concert(&room(10)).await;

@@ -67,6 +67,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("SELECT performance_id, concert_id, version, event_id", "cancellations"),
     // Runs when a process starts, and when it has lost track of the changes of other processes.
     ("SELECT performance_id, concert_id, starts_at, sections", "performances"),
+    // Layouts of all performances, when a process starts.
+    ("SELECT performance_id, layout FROM layouts", "layouts"),
     // Live figures: most performances of a sale are not over, so the planner may prefer the table to the index on the start.
     ("SELECT performance_id, concert_id, starts_at, capacity", "performances"),
     // Once a second, over the ends of a few seconds.

@@ -32,7 +32,9 @@ INSERT INTO refunded_seats SELECT reservation_id, 1, refund_id FROM refunds;
 INSERT INTO cancellations SELECT performance_id, concert_id, 1, gen_random_uuid(), 1, 'r', 0, 0, 0, true, 0, true FROM performances;
 INSERT INTO failed_refunds SELECT performance_id, payment_id, reservation_id, 1 FROM payments;
 INSERT INTO codes SELECT concert_id, n::text, gen_random_uuid(), 10, 10, NULL, NULL, 1, 1 FROM concerts, generate_series(1, 200) n;
-INSERT INTO code_uses SELECT reservation_id, (SELECT code_id FROM codes LIMIT 1) FROM reservations;
+INSERT INTO code_uses SELECT reservation_id, code_id
+    FROM (SELECT reservation_id, row_number() OVER () n FROM reservations) r JOIN (SELECT code_id, row_number() OVER () n FROM codes) c
+        ON c.n = 1 + r.n % 1000;
 INSERT INTO layouts SELECT performance_id, '[{}]' FROM performances;
 INSERT INTO void_tickets
     SELECT gen_random_uuid(), gen_random_uuid(), payment_id, performance_id, 1, 'refunded', 1, 1 FROM payments;

@@ -47,17 +47,6 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
             "SELECT 1 FROM ledger WHERE user_id = ?1 AND version = ?2 AND entry_id = ?3",
             &[subject, version, &id],
         ),
-        "onsale.lecture.applied.v1"
-        | "onsale.lecture.cancelled.v1"
-        | "onsale.lecture.waitlisted.v1"
-        | "onsale.lecture.promoted.v1"
-        | "onsale.lecture.left.v1" => {
-            let Ok(lecture) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
-            exists(
-                "SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2 AND line_id = ?3",
-                &[&lecture, version, &id],
-            )
-        }
         "onsale.seats.held.v1" => exists("SELECT 1 FROM reservations WHERE reservation_id = ?1", &[&id]),
         "onsale.payment.completed.v1" => exists("SELECT 1 FROM payments WHERE payment_id = ?1", &[&id]),
         "onsale.payment.refunded.v1" => exists("SELECT 1 FROM refunds WHERE refund_id = ?1", &[&id]),
@@ -66,53 +55,54 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
             let Some(reservation) = named_reservation(data) else { return Ok(false) };
             exists("SELECT 1 FROM reservations WHERE reservation_id = ?1 AND end_event_id = ?2", &[&reservation, &id])
         }
-        "onsale.holds.extended.v1" => {
-            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
-            exists(
-                "SELECT 1 FROM hold_extensions WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
-                &[&performance, version, &id],
-            )
-        }
         "onsale.ticket.checked-in.v1" => {
             exists("SELECT 1 FROM check_ins WHERE check_in_id = ?1 AND answer = 'ADMITTED'", &[&id])
         }
-        "onsale.ticket.check-in-undone.v1" => {
-            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
-            exists(
-                "SELECT 1 FROM check_ins WHERE performance_id = ?1 AND version = ?2 AND version > 0 AND standing = 'UNDONE'",
-                &[&performance, version],
-            )
+        _ => has_source_of_subject(db, event, id),
+    }
+}
+
+/// The same for an event whose row is found by the lecture, the concert or the performance that it is about.
+fn has_source_of_subject(db: &Connection, event: &EventRow, id: [u8; 16]) -> Sql<bool> {
+    let EventRow { kind, subject, version, .. } = event;
+    let Ok(subject) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
+    let exists = |sql: &str, values: &[&dyn ToSql]| exists(db, sql, values);
+    match kind.as_str() {
+        "onsale.lecture.applied.v1"
+        | "onsale.lecture.cancelled.v1"
+        | "onsale.lecture.waitlisted.v1"
+        | "onsale.lecture.promoted.v1"
+        | "onsale.lecture.left.v1" => exists(
+            "SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2 AND line_id = ?3",
+            &[&subject, version, &id],
+        ),
+        // A version is a line of history or a change.
+        "onsale.lecture.changed.v1" => exists(
+            "SELECT 1 FROM lectures WHERE lecture_id = ?1 AND version >= ?2
+             AND NOT EXISTS (SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2)",
+            &[&subject, version],
+        ),
+        "onsale.holds.extended.v1" => exists(
+            "SELECT 1 FROM hold_extensions WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
+            &[&subject, version, &id],
+        ),
+        "onsale.ticket.check-in-undone.v1" => exists(
+            "SELECT 1 FROM check_ins WHERE performance_id = ?1 AND version = ?2 AND version > 0 AND standing = 'UNDONE'",
+            &[&subject, version],
+        ),
+        "onsale.ticket.voided.v1" => exists(
+            "SELECT 1 FROM void_tickets WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
+            &[&subject, version, &id],
+        ),
+        "onsale.performance.cancelled.v1" => exists(
+            "SELECT 1 FROM cancellations WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
+            &[&subject, version, &id],
+        ),
+        "onsale.concert.changed.v1" => {
+            exists("SELECT 1 FROM concerts WHERE concert_id = ?1 AND version >= ?2", &[&subject, version])
         }
-        "onsale.ticket.voided.v1" => {
-            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
-            exists(
-                "SELECT 1 FROM void_tickets WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
-                &[&performance, version, &id],
-            )
-        }
-        "onsale.performance.cancelled.v1" => {
-            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
-            exists(
-                "SELECT 1 FROM cancellations WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
-                &[&performance, version, &id],
-            )
-        }
-        "onsale.performance.changed.v1"
-        | "onsale.seats.blocked.v1"
-        | "onsale.seats.unblocked.v1"
-        | "onsale.concert.changed.v1"
-        | "onsale.lecture.changed.v1" => {
-            let Ok(changed) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
-            let sql = match kind.as_str() {
-                "onsale.concert.changed.v1" => "SELECT 1 FROM concerts WHERE concert_id = ?1 AND version >= ?2",
-                // A version is a line of history or a change.
-                "onsale.lecture.changed.v1" => {
-                    "SELECT 1 FROM lectures WHERE lecture_id = ?1 AND version >= ?2
-                     AND NOT EXISTS (SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2)"
-                }
-                _ => "SELECT 1 FROM performances WHERE performance_id = ?1 AND version >= ?2",
-            };
-            exists(sql, &[&changed, version])
+        "onsale.performance.changed.v1" | "onsale.seats.blocked.v1" | "onsale.seats.unblocked.v1" => {
+            exists("SELECT 1 FROM performances WHERE performance_id = ?1 AND version >= ?2", &[&subject, version])
         }
         _ => Ok(false),
     }

@@ -6,7 +6,7 @@ use onsale_domain::cancellation::Stepped;
 use onsale_domain::concert::{self, Ending, Extended, Held};
 use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, ReservationId};
-use onsale_domain::lecture::{Applied, Emptied, Ended, HistoryKind, Outcome, Promoted, Waitlisted};
+use onsale_domain::lecture::{Applied, Emptied, Ended, HistoryKind, LectureCancelled, Outcome, Promoted, Waitlisted};
 use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{BlockState, Entered, Token};
@@ -37,11 +37,7 @@ impl Stage {
             Ok(Done::ChangeLecture(lecture)) => {
                 format!("version {}, {} of {}", lecture.version, lecture.enrolled, lecture.capacity)
             }
-            Ok(Done::CancelLecture(done)) => {
-                let which = if done.is_new { "ended" } else { "ended before" };
-                let waiting = if done.waiting == 0 { String::new() } else { format!(", {} waiting", done.waiting) };
-                format!("{which}, {} of {} left{waiting}", done.left, done.cancellation.applications)
-            }
+            Ok(Done::CancelLecture(done)) => ended(done),
             Ok(Done::CancelApplications(Emptied { cancelled, left })) => format!("{cancelled} cancelled, {left} left"),
             Ok(Done::RemoveApplication(Ended { seat_number: Some(seat) })) => format!("removed seat {seat}"),
             Ok(Done::RemoveApplication(Ended { seat_number: None })) => "removed from the list".to_owned(),
@@ -58,10 +54,7 @@ impl Stage {
                 let Refund { seats, amount, fee, balance_after, .. } = refund;
                 format!("{} for {amount}, fee {fee}, balance {balance_after}", listed(seats.iter()))
             }
-            Ok(Done::Enter(Entered { token, is_new })) => {
-                let which = if *is_new { "new" } else { "same" };
-                format!("{which} place {}, {}", token.place, self.standing_of(token))
-            }
+            Ok(Done::Enter(entered)) => self.entered(entered),
             Ok(Done::Leave(())) => "left".to_owned(),
             Ok(Done::Step(())) => self.room_of(self.concert_of(line.actor)),
             Ok(Done::HandOut(BlockState { issued, blocks, .. })) => {
@@ -74,10 +67,7 @@ impl Stage {
             Ok(Done::CreateCodes(codes)) => format!("made {}", listed(codes.iter().map(|code| &code.text))),
             Ok(Done::DeleteCode(code)) => format!("deleted {}", code.text),
             Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
-            Ok(Done::ChangeConcert(concert)) => {
-                let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());
-                format!("{}, {}", hours(concert), said.unwrap_or("-"))
-            }
+            Ok(Done::ChangeConcert(concert)) => announced(concert),
             Ok(Done::ChangePerformance(performance)) if matches!(line.verb, "moves" | "prices") => {
                 of_offer(performance)
             }
@@ -96,6 +86,11 @@ impl Stage {
                 if *rests { "settled, rests" } else { "settled" }.to_owned()
             }
         }
+    }
+
+    fn entered(&self, Entered { token, is_new }: &Entered) -> String {
+        let which = if *is_new { "new" } else { "same" };
+        format!("{which} place {}, {}", token.place, self.standing_of(token))
     }
 
     pub(super) fn standing_of(&self, token: &Token) -> String {
@@ -171,6 +166,17 @@ impl Stage {
         let named = self.reservations.iter().find(|(_, id)| **id == reservation);
         named.map_or("unnamed", |(name, _)| name)
     }
+}
+
+fn ended(done: &LectureCancelled) -> String {
+    let which = if done.is_new { "ended" } else { "ended before" };
+    let waiting = if done.waiting == 0 { String::new() } else { format!(", {} waiting", done.waiting) };
+    format!("{which}, {} of {} left{waiting}", done.left, done.cancellation.applications)
+}
+
+fn announced(concert: &concert::Concert) -> String {
+    let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());
+    format!("{}, {}", hours(concert), said.unwrap_or("-"))
 }
 
 /// Whether a concert is closed, its hours, and its limit if that is not the usual one.

@@ -165,15 +165,7 @@ impl Stage {
                 let notice = (text != "nothing").then(|| Arc::new(Notice { ko: None, en: Some(text.into()) }));
                 concert::Change { notice: Some(notice), ..concert::Change::of(self.concert_of(line.actor)) }.into()
             }
-            "sells" => {
-                let bound =
-                    |keyword| line.option(keyword).map(|word| word.parse().ok().map(|at| START.plus_seconds(at)));
-                let (opens_at, closes_at, codes_until) = (bound("from"), bound("to"), bound("codes"));
-                let seats_per_user = line.option("limit").and_then(|word| word.parse().ok());
-                let title = line.option("as").map(Into::into);
-                let change = concert::Change::of(self.concert_of(line.actor));
-                concert::Change { title, opens_at, closes_at, codes_until, seats_per_user, ..change }.into()
-            }
+            "sells" => self.sale_change(line).into(),
             "blocks" | "unblocks" | "moves" | "prices" | "adds" | "fills" | "seats" => self.offer_command(line),
             "enters" => {
                 let named = line.rest.first().filter(|word| **word != "with");
@@ -197,6 +189,15 @@ impl Stage {
             .into(),
             verb => unreachable!("no script has the verb {verb}"),
         }
+    }
+
+    fn sale_change(&self, line: &Line<'_>) -> concert::Change {
+        let bound = |keyword| line.option(keyword).map(|word| word.parse().ok().map(|at| START.plus_seconds(at)));
+        let (opens_at, closes_at, codes_until) = (bound("from"), bound("to"), bound("codes"));
+        let seats_per_user = line.option("limit").and_then(|word| word.parse().ok());
+        let title = line.option("as").map(Into::into);
+        let change = concert::Change::of(self.concert_of(line.actor));
+        concert::Change { title, opens_at, closes_at, codes_until, seats_per_user, ..change }
     }
 
     fn new_code(&self, line: &Line<'_>) -> presale::CreateCodes {

@@ -111,11 +111,12 @@ fn parse_entries(from: impl Read) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     let mut row = csv::StringRecord::new();
     while rows.read_record(&mut row).map_err(|error| error.to_string())? {
-        let line = || row.position().map_or(0, csv::Position::line);
+        // After the header, and without a blank line.
+        let line = entries.len() + 2;
         let (Some(token), Some(place)) = (row.get(0).and_then(TokenId::parse), row.get(1)) else {
-            return Err(format!("line {} has no token id", line()));
+            return Err(format!("line {line} has no token id"));
         };
-        let place = place.parse().map_err(|_| format!("line {} has no place", line()))?;
+        let place = place.parse().map_err(|_| format!("line {line} has no place"))?;
         entries.push(Entry { token, place });
     }
     Ok(entries)

@@ -1,11 +1,13 @@
 //! Check-ins at the door.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
 use onsale_domain::ids::{CheckInId, PerformanceId, TicketId};
 use onsale_domain::ticket::{Answer, CHECKED_IN_TOGETHER_MAX, CheckIn, Scan, Scans, Shown, Undo, seat_of};
 use onsale_domain::{Refusal, staff};
 use onsale_macros::operation;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -40,9 +42,21 @@ pub(crate) struct ScanFields {
 }
 
 /// A scan that names one thing.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
 pub(crate) struct ScanBody(ScanFields);
+
+impl JsonSchema for ScanBody {
+    fn schema_name() -> Cow<'static, str> {
+        ScanFields::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        ScanFields::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        ScanFields::json_schema(generator)
+    }
+}
 
 impl Body for ScanBody {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {

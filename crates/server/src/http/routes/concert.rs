@@ -1,15 +1,16 @@
 //! Concerts, their dates and their seats.
 
+mod performance;
+
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use onsale_app::calendar::Calendar;
 use onsale_app::catalogue::{Programme, Showing};
 use onsale_app::seat_map::Which;
 use onsale_app::waiting_room::LiveRoom;
-use onsale_domain::concert::{Concert, Performance};
+use onsale_domain::concert::Concert;
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Order, Settings};
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub(crate) use self::performance::{PerformanceShown, PerformanceStatus};
 use crate::http::App;
 use crate::http::cache::{Kept, Ready, Written, seat_json};
 use crate::http::input::callers::{ActiveTurn, Turn};
@@ -147,80 +149,6 @@ impl Sample for ConcertShown {
             "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false, "notice": null,
             "opensAt": "2026-11-20T05:00:00.000Z", "earlyFrom": "2026-11-20T04:30:00.000Z",
             "order": "arrival", "drawAt": null, "closesAt": null, "codesUntil": null, "closed": false, "maxSeatsPerUser": 4
-        })
-    }
-}
-
-/// A performance, as listed among a concert's dates.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Performance")]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct PerformanceShown {
-    performance_id: Id<PerformanceId>,
-    date: Day,
-    starts_at: Instant,
-    capacity: u32,
-    /// Number of seats that are available; 0 if the performance is closed or cancelled.
-    remaining: u32,
-    status: PerformanceStatus,
-}
-
-/// Whether seats of a performance can be held.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum PerformanceStatus {
-    /// Seats can be held.
-    Open,
-    /// An administrator closed its holds.
-    Closed,
-    /// It was cancelled for good.
-    Cancelled,
-}
-
-impl PerformanceStatus {
-    pub(crate) fn of(performance: &Performance) -> Self {
-        Self::new(performance.closed, performance.cancelled_at.is_some())
-    }
-
-    fn new(is_closed: bool, is_cancelled: bool) -> Self {
-        match (is_cancelled, is_closed) {
-            (true, _) => Self::Cancelled,
-            (false, true) => Self::Closed,
-            (false, false) => Self::Open,
-        }
-    }
-}
-
-impl PerformanceShown {
-    pub(crate) fn new(performance: &Performance, calendar: &Calendar) -> Self {
-        let capacity = performance.seating.capacity();
-        Self {
-            performance_id: Id(performance.id),
-            date: Day(calendar.date_of(performance.starts_at)),
-            starts_at: Instant(performance.starts_at),
-            capacity,
-            remaining: if performance.closed { 0 } else { capacity },
-            status: PerformanceStatus::of(performance),
-        }
-    }
-
-    fn of(showing: &Showing, remaining: u32, (is_closed, is_cancelled): (bool, bool)) -> Self {
-        Self {
-            performance_id: Id(showing.id),
-            date: Day(showing.date),
-            starts_at: Instant(showing.starts_at),
-            capacity: showing.seating.capacity(),
-            remaining: if is_closed || is_cancelled { 0 } else { remaining },
-            status: PerformanceStatus::new(is_closed, is_cancelled),
-        }
-    }
-}
-
-impl Sample for PerformanceShown {
-    fn sample() -> Value {
-        json!({
-            "performanceId": sample::PERFORMANCE, "date": "2026-12-19", "startsAt": "2026-12-19T10:00:00.000Z",
-            "capacity": 50, "remaining": 50, "status": "OPEN"
         })
     }
 }

@@ -107,14 +107,14 @@ pub(crate) struct HoldBody {
     /// `seat-limit`.
     seats: Option<SeatList>,
     /// Or `seats`.
-    any: Option<AnyBody>,
+    any: Option<AnySeats>,
     /// A presale code, which is needed until `codesUntil` of the concert. The hold uses it once.
     code: Option<TypedCode>,
 }
 
 /// Adjacent seats that the server chooses: the best that are free.
 #[derive(Body, JsonSchema)]
-pub(crate) struct AnyBody {
+pub(crate) struct AnySeats {
     /// At most `maxSeatsPerUser`; more are refused with `seat-limit`.
     count: Count<1, SEATS_PER_USER_MAX>,
     /// Only seats of this section. Without it, none of an accessible section.

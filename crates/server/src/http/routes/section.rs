@@ -21,7 +21,7 @@ use crate::http::values::Id;
 #[derive(Parameters)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SectionsQuery {
-    /// The performance
+    /// The performance whose sections are listed
     performance_id: Id<PerformanceId>,
 }
 

@@ -250,7 +250,7 @@ async function signedIn() {
 
 async function start() {
   if (!kept.get("device")) kept.set("device", `gate-${randomKey().slice(0, 4)}`);
-  if (globalThis.isSecureContext) navigator.serviceWorker?.register(at("/check-in-worker.js"), { scope: at("/check-in") });
+  if (globalThis.isSecureContext) navigator.serviceWorker?.register(at(`/check-in-worker.js`), { scope: at("/check-in") });
   navigator.storage?.persist?.();
   await signedIn();
   await queue.start();

@@ -104,7 +104,7 @@ async fn doors_that_were_offline_send_the_same_tickets_by_batch() {
         batch(many.at(0), &a),
         batch(many.at(1), &b),
     ];
-    let replies = at_once(calls.into_iter().collect::<Vec<_>>()).await;
+    let replies = at_once(calls).await;
     assert_eq!(count(&replies, 200, ""), 6, "{replies:?}");
     assert_eq!(replies[0].json(), replies[4].json(), "the first answers for good");
     assert_eq!(replies[1].json(), replies[5].json());

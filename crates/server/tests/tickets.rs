@@ -249,7 +249,8 @@ async fn a_second_ticket_of_a_seat_that_was_sold_again_is_a_conflict() {
     assert_eq!((&conflicts[0]["kind"], &conflicts[0]["ticketId"]), (&json!("same-seat"), &old["ticketId"]));
     let scans = conflicts[0]["scans"].as_array().unwrap().iter();
     let scans: Vec<_> = scans.map(|one| (text(&one["scanId"]), text(&one["status"]))).collect();
-    assert_eq!(scans, [("first", "COUNTS"), ("second", "COUNTS")].map(|(id, status)| (id.into(), status.into())));
+    let expected = [("first", "COUNTS"), ("second", "COUNTS")];
+    assert_eq!(scans, expected.map(|(id, status)| (id.to_owned(), status.to_owned())));
     audit(sale).await;
 }
 

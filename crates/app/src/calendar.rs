@@ -98,6 +98,11 @@ impl Calendar {
         self.zone.to_datetime(instant(at)).date()
     }
 
+    /// The wall clock of the zone at an instant, to the minute: `2026-12-19 19:00`.
+    pub fn local_time(&self, at: Timestamp) -> String {
+        self.zone.to_datetime(instant(at)).strftime("%Y-%m-%d %H:%M").to_string()
+    }
+
     /// The first instant of a date and the first instant of the next date; `None` if they are beyond the year 9999.
     pub fn span_of(&self, date: Date) -> Option<(Timestamp, Timestamp)> {
         let start = |date: Date| {

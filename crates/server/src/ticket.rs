@@ -1,4 +1,8 @@
-//! Codes of tickets: what a QR code at the door contains, signed with Ed25519 (RFC 8032).
+//! Codes of tickets: what a QR code at the door contains, signed with Ed25519 (RFC 8032). Below this: how a ticket looks.
+
+mod font;
+mod paper;
+mod qr;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -8,6 +12,9 @@ use onsale_domain::ids::{PerformanceId, TicketId};
 use onsale_domain::time::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+pub(crate) use paper::Paper;
+pub(crate) use qr::QrCode;
 
 /// The beginning of every code. It names the layout of the bytes after it.
 const PREFIX: &str = "T1.";

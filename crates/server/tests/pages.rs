@@ -10,10 +10,13 @@ use onsale_testing::{Caller, Reply, Sale};
 use support::start;
 
 /// The pages and their descriptions, each with its media type.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 11] = [
     ("/", "text/html; charset=utf-8"),
     ("/docs", "text/html; charset=utf-8"),
     ("/desk", "text/html; charset=utf-8"),
+    ("/check-in", "text/html; charset=utf-8"),
+    ("/check-in-worker.js", "text/javascript; charset=utf-8"),
+    ("/assets/licences.txt", "text/plain; charset=utf-8"),
     ("/openapi.json", "application/json"),
     ("/assets/demo.js", "text/javascript; charset=utf-8"),
     ("/assets/style.css", "text/css; charset=utf-8"),
@@ -94,7 +97,7 @@ async fn a_client_that_takes_gzip_gets_the_same_page_in_gzip() {
 #[tokio::test]
 async fn the_files_of_a_page_are_kept_for_as_long_as_their_version_lasts() {
     let sale = start(&[]).await;
-    for page in ["/", "/desk", "/docs"] {
+    for page in ["/", "/desk", "/docs", "/check-in"] {
         let files = files_of(&sale, page).await;
         assert!(files.len() >= 2, "{page} names {files:?}");
         for path in &files {
@@ -111,11 +114,26 @@ async fn the_files_of_a_page_are_kept_for_as_long_as_their_version_lasts() {
     sale.caller.get("/assets/0123456789abcdef/nothing.js").refused(404, "not-found").await;
 }
 
+/// Without a network the page of the door has only what its service worker keeps.
+#[tokio::test]
+async fn the_worker_of_the_door_keeps_each_file_of_its_page() {
+    let sale = start(&[]).await;
+    let worker = String::from_utf8(get(&plain(&sale), "/check-in-worker.js", &[]).await.body.to_vec()).unwrap();
+    assert!(!worker.contains("{{"), "something was not filled in: {worker}");
+    let files = files_of(&sale, "/check-in").await;
+    assert!(files.len() > 20, "{files:?}");
+    for path in files {
+        let (folder, name) = path.rsplit_once('/').unwrap();
+        assert!(worker.contains(&format!("\"{name}\"")), "{name} is not kept");
+        assert!(worker.contains(folder.rsplit_once('/').unwrap().1), "another version than {folder}");
+    }
+}
+
 #[tokio::test]
 async fn the_pages_name_the_zone_of_their_dates() {
     for zone in ["Asia/Seoul", "America/Argentina/Buenos_Aires", "UTC"] {
         let sale = start(&[("ONSALE_TIMEZONE", zone)]).await;
-        for path in ["/", "/desk"] {
+        for path in ["/", "/desk", "/check-in"] {
             let page = String::from_utf8(get(&plain(&sale), path, &[]).await.body.to_vec()).unwrap();
             let wanted = format!("<meta name=\"onsale-timezone\" content=\"{zone}\">");
             assert!(page.contains(&wanted), "{wanted} is not in {page}");

@@ -252,6 +252,32 @@ async fn a_thousand_scans_fit_into_one_call_and_one_more_does_not() {
     audit(sale).await;
 }
 
+/// The seat is refunded after its buyer has entered, and is sold again.
+#[tokio::test]
+async fn a_second_ticket_of_a_seat_that_was_sold_again_is_a_conflict() {
+    let evening = Evening::start(&[]).await;
+    let Evening { sale, performance, ada, .. } = &evening;
+    let first = bought(&evening, &json!([7])).await;
+    let old = tickets(sale, &first).await[0].clone();
+    check_in(sale, &scan(performance, &old, "first", NOW)).expect(201).await;
+    let refund = json!({"reason": "the view is restricted"});
+    sale.admin(sale.caller.post(&format!("/admin/payments/{first}/refunds")).json(&refund)).expect(201).await;
+    let held = evening.hold(ada, &json!([7])).expect(201).await;
+    let second = text(&sale.pay(ada, &held).expect(201).await["paymentId"]);
+    let new = tickets(sale, &second).await[0].clone();
+    let path = format!("/admin/performances/{performance}/check-ins?conflict=true");
+    assert_eq!(admin(sale, &path).await, json!([]));
+    check_in(sale, &scan(performance, &new, "second", NOW)).expect(201).await;
+    let conflicts = admin(sale, &path).await;
+    assert_eq!(conflicts.as_array().unwrap().len(), 1, "{conflicts}");
+    assert_eq!((&conflicts[0]["kind"], &conflicts[0]["ticketId"]), (&json!("same-seat"), &old["ticketId"]));
+    let scans = conflicts[0]["scans"].as_array().unwrap().iter();
+    let scans: Vec<_> = scans.map(|one| (text(&one["scanId"]), text(&one["status"]))).collect();
+    let expected = [("first", "COUNTS"), ("second", "COUNTS")];
+    assert_eq!(scans, expected.map(|(id, status)| (id.to_owned(), status.to_owned())));
+    audit(sale).await;
+}
+
 #[tokio::test]
 async fn only_the_door_and_those_who_run_the_sale_check_in() {
     let evening = Evening::start(&[]).await;

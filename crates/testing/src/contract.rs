@@ -41,7 +41,9 @@ impl Contract {
         let status = reply.status.as_u16();
         self.check_conventions(reply);
         let Some((template, operation)) = self.operation(method, path) else {
-            let page = status == 200 && (["/", "/desk", "/docs"].contains(&path) || path.starts_with("/assets/"));
+            let page = status == 200
+                && (["/", "/desk", "/docs", "/check-in", "/check-in-worker.js"].contains(&path)
+                    || path.starts_with("/assets/"));
             let refused = matches!(status, 400 | 403 | 404 | 405 | 415 | 429);
             assert!(page || refused, "{}: an undescribed {status}", reply.call);
             return;

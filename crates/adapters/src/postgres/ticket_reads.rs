@@ -35,9 +35,17 @@ const LIST: &str = concat!(
     " FROM check_ins WHERE performance_id = $1 AND check_in_id < $2 ORDER BY check_in_id DESC LIMIT $3"
 );
 
+// The second part finds tickets that became void after their check-in, if a later ticket of the seat was checked in too.
 const IN_CONFLICT: &str =
-    "SELECT DISTINCT ticket_id, seat FROM check_ins WHERE performance_id = $1 AND ticket_id > $2 AND seat IS NOT NULL
+    "SELECT ticket_id, seat FROM check_ins WHERE performance_id = $1 AND ticket_id > $2 AND seat IS NOT NULL
         AND (standing = 'SUPERSEDED' OR answer = 'VOID' OR answer = 'ALREADY_CHECKED_IN')
+    UNION
+    SELECT v.ticket_id, v.seat FROM void_tickets v
+        CROSS JOIN LATERAL (SELECT version FROM check_ins WHERE payment_id = v.payment_id AND seat = v.seat
+            AND standing = 'COUNTS' AND ticket_id = v.ticket_id OFFSET 0) old
+        CROSS JOIN LATERAL (SELECT standing, version FROM check_ins
+            WHERE performance_id = v.performance_id AND seat = v.seat OFFSET 0) later
+    WHERE v.performance_id = $1 AND v.ticket_id > $2 AND later.standing = 'COUNTS' AND later.version > old.version
     ORDER BY ticket_id LIMIT $3";
 
 const OF_SEATS: &str =

@@ -97,10 +97,18 @@ fn list(db: &Connection, performance: PerformanceId, page: Page<CheckInId>) -> S
 
 fn conflicts(db: &Connection, performance: PerformanceId, page: Page<TicketId>) -> Sql<Vec<Conflict>> {
     let after = page.after.map_or([0; 16], |id| id.uuid().into_bytes());
+    // The second part finds tickets that became void after their check-in, if a later ticket of the seat was checked in too.
     let tickets: Vec<(TicketId, u32)> = db
         .prepare_cached(
-            "SELECT DISTINCT ticket_id, seat FROM check_ins WHERE performance_id = ?1 AND ticket_id > ?2 AND seat IS NOT NULL
+            "SELECT ticket_id, seat FROM check_ins WHERE performance_id = ?1 AND ticket_id > ?2 AND seat IS NOT NULL
                 AND (standing = 'SUPERSEDED' OR answer = 'VOID' OR answer = 'ALREADY_CHECKED_IN')
+             UNION
+             SELECT v.ticket_id, v.seat FROM void_tickets v
+                CROSS JOIN check_ins old ON old.payment_id = v.payment_id AND old.seat = v.seat
+                    AND old.standing = 'COUNTS' AND old.ticket_id = v.ticket_id
+             WHERE v.performance_id = ?1 AND v.ticket_id > ?2
+                AND EXISTS (SELECT 1 FROM check_ins WHERE performance_id = v.performance_id AND seat = v.seat
+                    AND standing = 'COUNTS' AND version > old.version)
              ORDER BY ticket_id LIMIT ?3",
         )?
         .query_map(params![performance.uuid().as_bytes(), after, page.limit], |row| {

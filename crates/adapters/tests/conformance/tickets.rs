@@ -1,5 +1,7 @@
 //! Tickets and check-ins: what one unit decides the next finds, and readers show all of it.
 
+use std::collections::BTreeMap;
+
 use onsale_app::store::{ConflictKind, Page, Reader, TicketStatus, TicketsOf};
 use onsale_domain::concert::Performance;
 use onsale_domain::ids::TicketId;
@@ -12,7 +14,8 @@ use onsale_domain::{Command, Context, Refusal};
 
 use crate::bed::{Bed, on_each_database};
 use crate::lane::Lane;
-use crate::stage::{Stage, refund};
+use crate::mixed::Done;
+use crate::stage::{Stage, held, hold, pay, refund};
 
 /// Decides a command in a unit of work of its own.
 async fn decide<C: Command>(lane: &mut Lane, command: &C) -> Result<C::Output, Refusal> {
@@ -108,6 +111,36 @@ async fn a_ticket_is_reissued_scanned_undone_and_made_void(bed: Bed) {
     assert_eq!(decide(&mut lane, &reissue(&paid, second)).await, Err(Refusal::TicketVoid));
 }
 
+/// The buyer of seat 1 enters and gets the seat refunded. It is sold again, and the next buyer enters too.
+async fn tickets_of_one_seat_that_were_both_checked_in_are_a_conflict(bed: Bed) {
+    let store = bed.store().await;
+    let Stage { mut lane, now, performance, token, paid, .. } = Stage::new(&*store).await;
+    let reader = store.reader();
+    let conflicts =
+        async || reader.conflicts(performance.id, Page { after: None, limit: 100 }).await.expect("conflicts");
+    let old = id_of(paid.id, 1, 0);
+    let first = decide(&mut lane, &scan(&performance, old, "first", 30, now)).await.expect("an answer");
+    lane.done(refund_by_staff(&paid)).await;
+    let again = held(lane.done(hold(&token, &performance, &[1])).await);
+    let Done::Pay(next) = lane.done(pay(&token, &again)).await else { unreachable!("a hold was paid") };
+    assert!(conflicts().await.is_empty(), "one of them was checked in");
+    // Its clock is behind, so the time that counts does not show the order.
+    let new = id_of(next.id, 1, 0);
+    let second = decide(&mut lane, &scan(&performance, new, "second", 60, now)).await.expect("an answer");
+    assert_eq!((&first.answer, &second.answer), (&Answer::Admitted, &Answer::Admitted));
+    let found = conflicts().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].ticket, found[0].seat, found[0].kind), (old, 1, ConflictKind::SameSeat));
+    assert_eq!(found[0].scans, [second.clone(), first]);
+    // A second scan of the next ticket is a conflict of its own.
+    decide(&mut lane, &scan(&performance, new, "again", 0, now)).await.expect("an answer");
+    let kinds: BTreeMap<TicketId, ConflictKind> =
+        conflicts().await.into_iter().map(|conflict| (conflict.ticket, conflict.kind)).collect();
+    assert_eq!(kinds, [(old, ConflictKind::SameSeat), (new, ConflictKind::Twice)].into());
+    decide(&mut lane, &Undo { check_in: second.id, performance: performance.id }).await.expect("undone");
+    assert!(conflicts().await.iter().all(|conflict| conflict.kind == ConflictKind::Twice), "one entry is undone");
+}
+
 fn refund_by_staff(paid: &Payment) -> onsale_domain::refund::RefundByStaff {
     onsale_domain::refund::RefundByStaff { refund: refund(paid, &[]), fee: 0, reason: "moved".into() }
 }
@@ -126,4 +159,8 @@ async fn keys_of_tickets_are_noted_once(bed: Bed) {
     assert_eq!(keys, [(1, at(10), true), (2, at(20), false), (2, at(40), true)]);
 }
 
-on_each_database!(a_ticket_is_reissued_scanned_undone_and_made_void, keys_of_tickets_are_noted_once);
+on_each_database!(
+    a_ticket_is_reissued_scanned_undone_and_made_void,
+    tickets_of_one_seat_that_were_both_checked_in_are_a_conflict,
+    keys_of_tickets_are_noted_once,
+);

@@ -137,7 +137,7 @@ pub enum ConflictKind {
     Twice,
     /// The ticket was void.
     Void,
-    /// The ticket was void, and another ticket of the seat was checked in.
+    /// The ticket was void or became so after its check-in, and another ticket of the seat was checked in.
     SameSeat,
 }
 
@@ -150,12 +150,18 @@ impl Conflict {
         }
         let conflict = |(ticket, seat): &(TicketId, u32)| {
             let mut own: Vec<&CheckIn> = of_seats.get(seat).cloned().unwrap_or_default();
-            let is_void = own.iter().any(|scan| scan.ticket == Some(*ticket) && scan.answer == Answer::Void);
-            let is_other = |scan: &&CheckIn| scan.ticket != Some(*ticket) && scan.standing == Standing::Counts;
-            let kind = match is_void {
-                true if own.iter().any(is_other) => ConflictKind::SameSeat,
-                true => ConflictKind::Void,
-                false => ConflictKind::Twice,
+            let is_own = |scan: &&CheckIn| scan.ticket == Some(*ticket);
+            let is_void = own.iter().any(|scan| is_own(scan) && scan.answer == Answer::Void);
+            let is_other = |scan: &&CheckIn| !is_own(scan) && scan.standing == Standing::Counts;
+            // The ticket was refunded after its check-in. The seat was sold again, and its next ticket was checked in later.
+            let counted = own.iter().copied().find(|scan| is_own(scan) && scan.standing == Standing::Counts);
+            let is_followed = |first: &CheckIn| own.iter().any(|scan| is_other(scan) && scan.version > first.version);
+            let kind = if counted.is_some_and(is_followed) || (is_void && own.iter().any(is_other)) {
+                ConflictKind::SameSeat
+            } else if is_void {
+                ConflictKind::Void
+            } else {
+                ConflictKind::Twice
             };
             own.retain(|scan| scan.ticket == Some(*ticket) || (kind == ConflictKind::SameSeat && is_other(scan)));
             own.sort_by_key(|scan| (scan.at, scan.id));

@@ -1,6 +1,7 @@
 //! The suite of what staff do during a sale, on SQLite and on Postgres.
 
 mod cancellation;
+mod check_in;
 mod export;
 mod figures;
 mod live_view;
@@ -22,6 +23,9 @@ const CANCELLATION: &str = "holds and payments while another performance is canc
 const VIEWED: Target = Target::at_least(0.98).unit("of without");
 const EXPORTED: Target = Target::at_least(200_000.0);
 const BESIDE: Target = Target::at_least(0.8).unit("of alone");
+
+/// Scans a second: a hall of 30,000 visitors within ten seconds, whatever the number of doors.
+const CHECKED_IN: Target = Target::at_least(3_000.0).unit("a second");
 
 /// All rows, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
@@ -47,6 +51,12 @@ pub(crate) const ROWS: &[Row] = &[
     row("pg-cancellation", CANCELLATION, BESIDE, |machine, target| {
         cancellation::prepare(machine, postgres(machine)?, target)
     }),
+    row(
+        "check-in",
+        "check-ins into one performance, each durable, with 10 % repeated scans",
+        CHECKED_IN,
+        check_in::check_in,
+    ),
 ];
 
 /// The notes below the table.

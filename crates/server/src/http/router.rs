@@ -10,7 +10,7 @@ use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
     admin, check_in, concert, desk, draw, health, lecture, manifest, payment, places, refund, reservation, section,
-    session, ticket, waiting_room, waiting_room_events, wallet,
+    session, ticket, ticket_file, waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -75,6 +75,8 @@ pub(crate) fn routes() -> Routes {
 
         // Users: tickets
         GET    "/payments/{paymentId}/tickets"  ticket::list_payment_tickets;
+        GET    "/payments/{paymentId}/tickets/{ticketId}/code.svg"  ticket_file::get_ticket_picture;
+        GET    "/payments/{paymentId}/tickets/{ticketId}/print.pdf" ticket_file::get_ticket_document;
         POST   "/payments/{paymentId}/tickets/{ticketId}/reissue" ticket::reissue_ticket;
         GET    "/users/{userId}/tickets"        ticket::list_user_tickets;
         GET    "/tickets/keys"                  ticket::list_ticket_keys;
@@ -189,6 +191,8 @@ impl Routes {
         self.page(session::CALLBACK_PATH, session::finish_sign_in);
         self.page("/",              pages::get_shop);
         self.page("/desk",          pages::get_desk);
+        self.page("/check-in",      pages::get_door);
+        self.page("/check-in-worker.js", pages::get_door_worker);
         self.page("/docs",          pages::get_docs);
         self.page("/assets/{name}", pages::get_asset);
         self.page("/assets/{version}/{name}", pages::get_versioned_asset);

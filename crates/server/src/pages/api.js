@@ -239,6 +239,8 @@ export const repeatPayment = (reservationId, { token, key }) =>
   send("createPayment", "POST", "/payments", { token, key, body: { reservationId } });
 export const getReservation = (reservation) =>
   send("getReservation", "GET", `/reservations/${reservation}`, { quiet: true });
+export const listPaymentTickets = (payment) =>
+  send("listPaymentTickets", "GET", `/payments/${payment}/tickets`, { quiet: true });
 export const listUserReservations = (user) =>
   send("listUserReservations", "GET", `/users/${part(user)}/reservations?limit=50`, { quiet: true });
 export const listUserTickets = (user) => send("listUserTickets", "GET", `/users/${part(user)}/tickets?limit=200`, { quiet: true });

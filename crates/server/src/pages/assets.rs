@@ -1,5 +1,6 @@
 //! The asset files of the pages: compressed once, and sent with an ETag.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::LazyLock;
 
@@ -15,7 +16,8 @@ use crate::http::{Kept, Written, respond};
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
 
 const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+pub(super) const SCRIPT: &str = "text/javascript; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
 
 macro_rules! files {
     ($($kind:ident $name:literal),+ $(,)?) => {
@@ -41,6 +43,14 @@ files! {
     CSS "docs.css",
     SCRIPT "docs.js",
     SCRIPT "dom.js",
+    SCRIPT "door-camera.js",
+    SCRIPT "door-code.js",
+    SCRIPT "door-lists.js",
+    SCRIPT "door-queue.js",
+    SCRIPT "door-store.js",
+    SCRIPT "door-view.js",
+    CSS "door.css",
+    SCRIPT "door.js",
     CSS "draw.css",
     SCRIPT "draw.js",
     SCRIPT "early.js",
@@ -54,6 +64,7 @@ files! {
     CSS "journey.css",
     SCRIPT "journey.js",
     SCRIPT "language.js",
+    TEXT "licences.txt",
     SCRIPT "line.js",
     CSS "lost.css",
     SCRIPT "mine.js",
@@ -89,6 +100,7 @@ files! {
     SCRIPT "office-session.js",
     SCRIPT "office-user.js",
     SCRIPT "office-users.js",
+    SCRIPT "office-words-door.js",
     SCRIPT "office-words-more.js",
     SCRIPT "office-words-sale.js",
     SCRIPT "office-words.js",
@@ -116,6 +128,8 @@ files! {
     CSS "try.css",
     SCRIPT "try.js",
     SCRIPT "undecided.js",
+    SCRIPT "vendor-ed25519.js",
+    SCRIPT "vendor-qr.js",
     SCRIPT "words.js",
     SCRIPT "writes.js",
 }
@@ -191,6 +205,22 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
 /// The file of this name.
 pub(super) fn asset(name: &str) -> Option<&'static File> {
     ASSETS.files.iter().find(|(known, _)| *known == name).map(|(_, file)| file)
+}
+
+/// The names of all files that a page needs: those in its addresses, and the scripts that these import, sorted.
+pub(super) fn needed_by(page: &str) -> BTreeSet<&'static str> {
+    let known = |name: &str| FILES.iter().find(|(known, ..)| *known == name);
+    let named = |text: &str, before: &str| -> Vec<&'static (&str, &str, &str)> {
+        text.split(before).skip(1).filter_map(|rest| known(rest.split('"').next()?)).collect()
+    };
+    let mut found = BTreeSet::new();
+    let mut to_read = named(page, "assets/{{version}}/");
+    while let Some((name, _, text)) = to_read.pop() {
+        if found.insert(*name) {
+            to_read.extend(named(text, "\"./"));
+        }
+    }
+    found
 }
 
 /// The version of all files together, part of their addresses in the pages.

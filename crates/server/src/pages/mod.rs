@@ -1,4 +1,4 @@
-//! Pages for people: the shop, the back office, and the browsable description of the API. All files are part of the
+//! Pages for people: the shop, the back office, the door, and the browsable description of the API. All files are part of the
 //! binary.
 
 mod assets;
@@ -26,6 +26,9 @@ pub(crate) struct Pages {
     /// The shop; `None` if this server has none.
     shop: Option<File>,
     office: File,
+    door: File,
+    /// Keeps the page of the door in the browser, with its files.
+    door_worker: File,
     docs: File,
 }
 
@@ -33,16 +36,22 @@ impl Pages {
     /// Fills in the time zone of dates, who charges wallets, whether visitors sign in, whether this is a demonstration, and the
     /// version of the asset files.
     pub(crate) fn new(settings: &Settings, is_demo: bool) -> Self {
-        let written = |text: &str| {
+        let filled = |text: &str| {
             let text = text.replace("{{timezone}}", settings.calendar.zone_name());
             let text = text.replace("{{version}}", assets::version());
             let text = text.replace("{{charge}}", settings.charged_by.as_str());
             let signs_in = settings.auth.provider().is_some();
             let text = text.replace("{{sign-in}}", if signs_in { "yes" } else { "no" });
-            File::new(HTML, text.replace("{{demo}}", if is_demo { "true" } else { "false" }))
+            text.replace("{{demo}}", if is_demo { "true" } else { "false" })
         };
+        let written = |text: &str| File::new(HTML, filled(text));
+        let door = include_str!("check-in.html");
+        let files: Vec<String> = assets::needed_by(door).iter().map(|name| format!("\"{name}\"")).collect();
+        let worker = include_str!("door-worker.js").replace("{{files}}", &files.join(", "));
         Self {
             shop: (settings.pages == ShopPages::Shop).then(|| written(include_str!("demo.html"))),
+            door: written(door),
+            door_worker: File::new(assets::SCRIPT, filled(&worker)),
             office: written(include_str!("office.html")),
             docs: written(include_str!("docs.html")),
         }
@@ -60,6 +69,16 @@ pub(crate) async fn get_shop(State(app): State<App>, headers: HeaderMap) -> Resp
 /// The back office as a page. It has no data: its scripts read that with the session of a member of the staff.
 pub(crate) async fn get_desk(State(app): State<App>, headers: HeaderMap) -> Response {
     app.pages.office.answer(&headers, Kept::Checked)
+}
+
+/// The door as a page. It has no data: its scripts read that with the session of a member of the staff.
+pub(crate) async fn get_door(State(app): State<App>, headers: HeaderMap) -> Response {
+    app.pages.door.answer(&headers, Kept::Checked)
+}
+
+/// The service worker of the door. A browser allows it only for paths below its own, so it is none of the assets.
+pub(crate) async fn get_door_worker(State(app): State<App>, headers: HeaderMap) -> Response {
+    app.pages.door_worker.answer(&headers, Kept::Checked)
 }
 
 /// The API description as a page.

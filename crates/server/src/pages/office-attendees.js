@@ -42,7 +42,8 @@ export async function show(page, performanceId) {
   };
   draw();
   page.show([page.head(title, { back }), concert && h("p", { class: "hint" }, concert.venue), print,
-    actions(button(t("print"), all, "primary"), linkButton(at(`${path}.csv?bom=true`), t("csvExcel")), linkButton(at(`${path}.csv`), t("csv"))), count, area]);
+    actions(button(t("print"), all, "primary"), linkButton(at(`${path}.csv?bom=true`), t("csvExcel")), linkButton(at(`${path}.csv`), t("csv")),
+      session.may("admit") && linkButton(at(`/check-in#/${performanceId}`), t("doorLink"))), count, area]);
   return undefined;
 }
 

@@ -1,5 +1,6 @@
 // Korean and English: texts, numbers, and times of the venue in the language of the page.
 
+import { DOOR } from "./office-words-door.js";
 import { MORE } from "./office-words-more.js";
 import { SALE } from "./office-words-sale.js";
 import { COMMON } from "./office-words.js";
@@ -7,7 +8,7 @@ import * as language from "./language.js";
 
 const { addWords, number, t, tagOf, zone } = language;
 
-addWords({ ...COMMON, ...SALE, ...MORE });
+addWords({ ...COMMON, ...SALE, ...MORE, ...DOOR });
 
 let formats = makeFormats();
 

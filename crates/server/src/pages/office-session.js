@@ -6,10 +6,10 @@ import { has, t } from "./office-language.js";
 
 /** What a role includes: the table of `domain/src/staff/role.rs`. The server decides; the page only leaves out what it refuses. */
 const RIGHTS = {
-  owner: ["read", "run", "refund", "adjust", "attend", "keys", "charge"],
-  organiser: ["read", "run", "refund", "attend"],
+  owner: ["read", "run", "refund", "adjust", "attend", "keys", "charge", "admit"],
+  organiser: ["read", "run", "refund", "attend", "admit"],
   support: ["read", "refund", "adjust", "attend"],
-  door: ["attend"],
+  door: ["attend", "admit"],
   cashier: ["charge"],
 };
 

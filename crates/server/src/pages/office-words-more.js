@@ -146,7 +146,7 @@ export const MORE = {
   "role.support": ["support", "고객 지원"],
   "role.support.may": ["all reads but keys; refunds and corrections", "키를 제외한 모든 조회, 환불과 포인트 조정"],
   "role.door": ["door", "입장 확인"],
-  "role.door.may": ["lists of attendees only", "관람객 명단 조회"],
+  "role.door.may": ["check-in at the door, lists of attendees", "입장 확인, 관람객 명단 조회"],
   "role.cashier": ["cashier", "충전 담당"],
   "role.cashier.may": ["charging only", "포인트 충전"],
 

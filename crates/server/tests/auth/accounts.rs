@@ -72,6 +72,8 @@ impl Accounts {
             caller.get(&format!("/payments/{}/refunds", text(&paid["paymentId"]))),
             caller.post(&format!("/payments/{}/refunds", text(&paid["paymentId"]))).json(&json!({})),
             caller.get(&format!("/payments/{}/tickets", text(&paid["paymentId"]))),
+            caller.get(&format!("/payments/{}/tickets/{UNKNOWN}/code.svg", text(&paid["paymentId"]))),
+            caller.get(&format!("/payments/{}/tickets/{UNKNOWN}/print.pdf", text(&paid["paymentId"]))),
             caller.post(&format!("/payments/{}/tickets/{UNKNOWN}/reissue", text(&paid["paymentId"]))),
             caller.get("/users/ada/tickets"),
             caller.get("/users/ada/reservations"),

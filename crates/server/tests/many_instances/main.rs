@@ -38,6 +38,7 @@ mod staff;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+mod tickets;
 mod tls;
 mod turns;
 mod waiting_lists;

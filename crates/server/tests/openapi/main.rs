@@ -44,6 +44,8 @@ const CALLS: &str = "
     POST /payments/{paymentId}/refunds
     GET /payments/{paymentId}/refunds
     GET /payments/{paymentId}/tickets
+    GET /payments/{paymentId}/tickets/{ticketId}/code.svg
+    GET /payments/{paymentId}/tickets/{ticketId}/print.pdf
     POST /payments/{paymentId}/tickets/{ticketId}/reissue
     GET /users/{userId}/tickets
     GET /tickets/keys

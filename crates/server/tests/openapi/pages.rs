@@ -44,7 +44,7 @@ async fn read_page(sale: &Sale, path: &str) -> String {
         let expected = match path.rsplit_once('.') {
             Some((_, "js")) => "text/javascript",
             Some((_, "css")) => "text/css",
-            None if ["/", "/desk", "/docs"].contains(&path.as_str()) => "text/html",
+            None if ["/", "/desk", "/docs", "/check-in"].contains(&path.as_str()) => "text/html",
             // What a reader may follow a link to.
             _ => continue,
         };
@@ -80,4 +80,11 @@ async fn the_demonstration_needs_nothing_from_outside() {
     let (sale, _) = document().await;
     let whole = read_page(&sale, "/").await;
     assert!(whole.contains("/queue/token"), "it shows a place in line");
+}
+
+#[tokio::test]
+async fn the_door_needs_nothing_from_outside() {
+    let (sale, _) = document().await;
+    let whole = read_page(&sale, "/check-in").await;
+    assert!(whole.contains("/check-ins/batch"), "it sends scans");
 }

@@ -1,7 +1,7 @@
 //! The refusals of each call, as the contract lists them.
 
 /// What each call may refuse in words of its own, besides what any call may.
-pub(crate) const REFUSALS: [(&str, &[&str]); 51] = [
+pub(crate) const REFUSALS: [(&str, &[&str]); 53] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -51,6 +51,8 @@ pub(crate) const REFUSALS: [(&str, &[&str]); 51] = [
     ),
     ("GET /payments/{paymentId}", &["404 payment-not-found"]),
     ("GET /payments/{paymentId}/tickets", &["404 payment-not-found"]),
+    ("GET /payments/{paymentId}/tickets/{ticketId}/code.svg", &TICKET),
+    ("GET /payments/{paymentId}/tickets/{ticketId}/print.pdf", &TICKET),
     (
         "POST /payments/{paymentId}/tickets/{ticketId}/reissue",
         &[
@@ -161,5 +163,6 @@ const APPLYING: [&str; 7] = [
     "409 waitlist-full",
 ];
 
+const TICKET: [&str; 3] = ["404 payment-not-found", "404 ticket-not-found", "409 ticket-void"];
 const TURN: [&str; 4] =
     ["401 queue-token-missing", "401 queue-token-invalid", "403 queue-token-waiting", "403 queue-token-expired"];

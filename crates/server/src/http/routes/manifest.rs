@@ -36,6 +36,9 @@ pub(crate) struct ManifestShown {
     /// For `after` of the next request.
     version: u64,
     as_of: Instant,
+    /// The title of the concert.
+    title: String,
+    venue: String,
     starts_at: Instant,
     /// Whether the performance is cancelled: then all of its tickets are void.
     cancelled: bool,
@@ -53,6 +56,7 @@ impl Sample for ManifestShown {
     fn sample() -> Value {
         json!({
             "performanceId": sample::PERFORMANCE, "version": 1_204, "asOf": "2026-12-19T09:31:07.515Z",
+            "title": "Night of the Locks", "venue": "Hall of Rows",
             "startsAt": "2026-12-19T10:00:00.000Z", "cancelled": false, "keys": [TicketKeyShown::sample()], "void": [],
             "checkedIn": [sample::TICKET], "undone": []
         })
@@ -76,11 +80,18 @@ pub(crate) async fn get_manifest(
     };
     let (manifest, known) = app.read(both).await?;
     let found = manifest.ok_or_else(|| Problem::new(Code::PerformanceNotFound))?;
+    app.read(app.catalogue.know(&[], &[performance])).await?;
+    let showing = app.catalogue.showing(performance).ok_or_else(|| Problem::new(Code::PerformanceNotFound))?;
+    let programme = app.catalogue.programme(showing.concert);
+    let concert = programme.map(|programme| (programme.concert.title.to_string(), programme.concert.venue.to_string()));
+    let (title, venue) = concert.unwrap_or_default();
     let Manifest { version, starts_at, is_cancelled, void, checked_in, undone } = found;
     Ok(OkJson(ManifestShown {
         performance_id: Id(performance),
         version,
         as_of: Instant(as_of),
+        title,
+        venue,
         starts_at: Instant(starts_at),
         cancelled: is_cancelled,
         keys: app.tickets.listed(&known).iter().map(TicketKeyShown::of).collect(),

@@ -22,6 +22,7 @@ mod seats;
 pub(crate) mod section;
 pub(crate) mod session;
 pub(crate) mod ticket;
+pub(crate) mod ticket_file;
 pub(crate) mod waiting_room;
 pub(crate) mod waiting_room_events;
 pub(crate) mod wallet;

@@ -131,7 +131,7 @@ impl axum::extract::FromRequestParts<App> for TicketPath {
 impl TicketPath {
     /// # Errors
     /// `invalid-request` if one of them is no UUID.
-    fn ids(&self) -> Result<(PaymentId, TicketId), Problem> {
+    pub(super) fn ids(&self) -> Result<(PaymentId, TicketId), Problem> {
         let Id(payment) = self.0.parse("paymentId")?;
         let Id(ticket) = self.0.parse("ticketId")?;
         Ok((payment, ticket))
@@ -141,7 +141,7 @@ impl TicketPath {
 impl Input for TicketPath {
     fn describe(operation: &mut Operation) {
         operation.path::<Id<PaymentId>>("paymentId", "The payment");
-        operation.path::<Id<TicketId>>("ticketId", "The ticket to replace");
+        operation.path::<Id<TicketId>>("ticketId", "The ticket");
     }
 }
 

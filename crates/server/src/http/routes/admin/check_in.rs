@@ -79,8 +79,8 @@ impl ScanShown {
 pub(crate) struct ConflictShown {
     ticket_id: Id<TicketId>,
     seat: u32,
-    /// `twice`: the ticket was scanned again. `void`: it was void. `same-seat`: it was void, and another ticket of its seat was
-    /// checked in.
+    /// `twice`: the ticket was scanned again. `void`: it was void. `same-seat`: it was void or was refunded after its check-in, and
+    /// another ticket of its seat was checked in.
     #[schemars(extend("enum" = ["twice", "void", "same-seat"]))]
     kind: &'static str,
     /// By the time that counts.

@@ -3,6 +3,7 @@
 pub(crate) mod connections;
 pub(crate) mod contention;
 mod generator;
+mod hall;
 mod journey;
 mod lecture;
 mod memory;
@@ -49,6 +50,12 @@ pub(crate) const ROWS: &[Row] = &[
         // Deployments compute the memory limit of an instance from this.
         Target::at_most(26.0).unit("KB"),
         connections::lines,
+    ),
+    row(
+        "hall",
+        "10,000 listeners of one hall of 50,000 seats",
+        Target::at_most(24.0).unit("KB"),
+        hall::lines,
     ),
 ];
 

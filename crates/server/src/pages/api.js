@@ -200,6 +200,9 @@ export const listConcertDates = (concert, options) =>
   send("listConcertDates", "GET", `/concerts/${concert}/dates`, { quiet: true, ...options });
 export const listConcertSeats = (concert, date, options) =>
   send("listConcertSeats", "GET", `/concerts/${concert}/seats?date=${date}`, { quiet: true, ...options });
+/** `after`: the version of the map, or the id of the last event. */
+export const followConcertSeats = (concert, performance, { token, after }) =>
+  new EventSource(at(`/concerts/${concert}/seats/events?performanceId=${performance}&after=${part(after)}&token=${part(token)}`));
 /** Holds seats. If an earlier hold of this user in the performance is undecided and took effect, that is the answer. */
 export const createReservation = (user, performanceId, seats, { token, code, ...options }) =>
   write({

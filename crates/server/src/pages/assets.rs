@@ -90,6 +90,7 @@ files! {
     SCRIPT "place.js",
     SCRIPT "poster.js",
     SCRIPT "schema.js",
+    SCRIPT "seat-stream.js",
     SCRIPT "seats.js",
     SCRIPT "session.js",
     CSS "style.css",

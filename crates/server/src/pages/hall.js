@@ -5,6 +5,7 @@ import { announcement } from "./announcement.js";
 import * as api from "./api.js";
 import { deskCard } from "./desk.js";
 import { fill, h, plural, repeat, seatNames } from "./dom.js";
+import { SeatStream } from "./seat-stream.js";
 import { SeatMap } from "./seats.js";
 import { clock } from "./session.js";
 import { tabs as otherTabs } from "./tabs.js";
@@ -12,6 +13,9 @@ import { day, minutes, time, yours, zoneWords } from "./time.js";
 import { undecided, writes } from "./writes.js";
 
 const LOOK_EVERY = 1_000;
+
+/** A tab that gets the events of another tab's stream reads the map again after this many looks. */
+const CHECK_EVERY = 30;
 
 /** A hold that ends within this many seconds is not taken up again: it may have ended when the page shows it. */
 const LEFT_MIN = 1;
@@ -40,6 +44,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   /** Counts changes of the hold. Answers to requests before the last change are ignored. */
   let changes = 0;
   const tags = { dates: null, seats: null };
+  const stream = new SeatStream(concertId, token, signal);
 
   const over = (problem) => {
     if (signal.aborted) return true;
@@ -77,8 +82,17 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     if (answer.status === 304 || signal.aborted || asked !== date) return;
     tags.seats = answer.tag;
     const performance = answer.body.performances.find(({ performanceId }) => performanceId === asked.performanceId);
+    if (performance) await showSeats(asked, stream.follow(performance));
+    else {
+      stream.stop();
+      await showSeats(asked, []);
+    }
+  };
+
+  /** Shows the seats of a date, and which chosen ones were lost. */
+  const showSeats = async (asked, now) => {
     const mine = () => own.filter(({ performanceId }) => performanceId === asked.performanceId).flatMap((held) => held.seats);
-    let lost = seats.show(asked.performanceId, performance?.seats ?? [], mine());
+    let lost = seats.show(asked.performanceId, now, mine());
     if (lost.length) {
       // This visitor may hold them, by another tab or by a request whose answer was lost.
       await lookAtHolds();
@@ -107,6 +121,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   const pick = (next) => {
     date = next;
     tags.seats = null;
+    stream.stop();
     seats.clear();
     showDates();
     guarded(lookAtSeats);
@@ -232,10 +247,15 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     };
     otherTabs.addEventListener("done", onDone, { signal });
     writes.addEventListener("settled", onDone, { signal });
+    stream.addEventListener("seats", () => date && guarded(() => showSeats(date, stream.seats)));
+    stream.addEventListener("stale", () => (tags.seats = null));
+    stream.addEventListener("end", () => guarded(refreshTurn));
     let beat = 0;
     const stopLooking = repeat(LOOK_EVERY, async () => {
       try {
-        await lookAtSeats();
+        const isDoubtful = !stream.isOwn && beat % CHECK_EVERY === 0;
+        // The stream does not know what this visitor has changed.
+        if (!stream.isLive || !tags.seats || isDoubtful) await lookAtSeats();
         if (beat++ % 4 === 0) await lookAtDates();
         if (beat % 5 === 0) await lookAtHolds();
         if (beat % 10 === 0) await refreshTurn();

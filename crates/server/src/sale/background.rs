@@ -78,6 +78,7 @@ impl Sale {
         let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
         self.tasks.spawn(staff);
         self.tasks.spawn(self.live.clone().run(metrics("live-figures"), self.stop.clone()));
+        self.tasks.spawn(self.seat_feeds.clone().run(metrics("seat-listeners"), self.stop.clone()));
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));
         self.tasks.spawn(keeper.run(self.stop.clone()));
         let (seat_maps, metrics_of) = (self.seat_maps.clone(), metrics("housekeeping"));

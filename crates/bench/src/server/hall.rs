@@ -111,7 +111,8 @@ pub(crate) fn lines(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
             ..Line::new("    a change of a hall, for all of them")
         });
         let each_event = bytes as f64 / (count * arrived) as f64;
-        results.add(Line { result: Figure::Bytes(each_event), ..Line::new("    bytes of a change, for each listener") });
+        results
+            .add(Line { result: Figure::Bytes(each_event), ..Line::new("    bytes of a change, for each listener") });
         results.add(Line {
             result: words(format!("{:.1} % of a processor", micros(idle) / micros(pause) * 100.0)),
             ..Line::new("    without a change")

@@ -51,12 +51,7 @@ pub(crate) const ROWS: &[Row] = &[
         Target::at_most(26.0).unit("KB"),
         connections::lines,
     ),
-    row(
-        "hall",
-        "10,000 listeners of one hall of 50,000 seats",
-        Target::at_most(24.0).unit("KB"),
-        hall::lines,
-    ),
+    row("hall", "10,000 listeners of one hall of 50,000 seats", Target::at_most(24.0).unit("KB"), hall::lines),
 ];
 
 /// The notes below the table.

@@ -15,7 +15,7 @@ use crate::http::App;
 use crate::http::input::{PathArgs, RawQuery, staff};
 use crate::http::openapi::{Input, Operation, Proof};
 use crate::http::reply::problem::{Code, Problem};
-use crate::http::values::Id;
+use crate::http::values::{Id, PathId};
 
 const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
 
@@ -274,6 +274,7 @@ impl FromRequestParts<App> for StreamTurn {
 
 impl Input for StreamTurn {
     fn describe(operation: &mut Operation) {
+        operation.path::<Id<ConcertId>>(ConcertId::NAME, ConcertId::DESCRIPTION);
         Turn::describe(operation);
         operation.proof(Proof::QueueTokenInQuery);
     }

@@ -269,23 +269,25 @@ pub(super) fn to_empty(db: &Connection, since: Timestamp) -> Sql<Vec<LectureId>>
     db.prepare_cached(sql)?.query_map([since.as_millis()], |row| Ok(LectureId::new(uuid(row, 0)?)))?.collect()
 }
 
+const APPLIED: &str = concat!(
+    "SELECT lecture_id, title, starts_at, applied_at, CASE WHEN waiting_number > 0 THEN ",
+    position!(),
+    " END FROM applications own JOIN lectures USING (lecture_id)
+    WHERE user_id = ?1 AND (?2 IS NULL OR lecture_id = ?2) ORDER BY starts_at, lecture_id"
+);
+
 pub(super) fn applications(db: &Connection, user: &UserId, lecture: Option<LectureId>) -> Sql<Vec<AppliedLecture>> {
-    db.prepare_cached(concat!(
-        "SELECT lecture_id, title, starts_at, applied_at, CASE WHEN waiting_number > 0 THEN ",
-        position!(),
-        " END FROM applications own JOIN lectures USING (lecture_id)
-         WHERE user_id = ?1 AND (?2 IS NULL OR lecture_id = ?2) ORDER BY starts_at, lecture_id"
-    ))?
-    .query_map(params![user.as_str(), lecture.map(|id| id.uuid().into_bytes())], |row| {
-        Ok(AppliedLecture {
-            lecture: LectureId::new(uuid(row, 0)?),
-            title: text(row, 1)?,
-            starts_at: instant(row, 2)?,
-            applied_at: instant(row, 3)?,
-            position: row.get(4)?,
-        })
-    })?
-    .collect()
+    db.prepare_cached(APPLIED)?
+        .query_map(params![user.as_str(), lecture.map(|id| id.uuid().into_bytes())], |row| {
+            Ok(AppliedLecture {
+                lecture: LectureId::new(uuid(row, 0)?),
+                title: text(row, 1)?,
+                starts_at: instant(row, 2)?,
+                applied_at: instant(row, 3)?,
+                position: row.get(4)?,
+            })
+        })?
+        .collect()
 }
 
 /// A page of a lecture's history, oldest line first.

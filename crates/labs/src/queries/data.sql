@@ -119,3 +119,10 @@ INSERT INTO codes SELECT pg_temp.id(1, n), 'FAN', pg_temp.id(15, n), 100, 1, NUL
 INSERT INTO code_uses SELECT reservation_id, pg_temp.id(15, 1 + n % (1 + $ROWS / 500)) FROM bought WHERE n % 4 = 0
     ORDER BY random();
 RESET session_replication_role;
+-- A void ticket of each refund, and check-ins of half of the payments: one in 20 of them was superseded.
+INSERT INTO void_tickets SELECT gen_random_uuid(), gen_random_uuid(), pg_temp.id(5, n), performance_id, 1 + n % 50,
+        CASE WHEN n % 40 = 0 THEN 'reissued' ELSE 'refunded' END, n % 1000, 1700000000000 + n
+    FROM bought WHERE status = 'PAID' AND n % 20 = 0 ORDER BY random();
+INSERT INTO check_ins SELECT pg_temp.id(16, n), performance_id, gen_random_uuid(), 1 + n % 50, pg_temp.id(5, n), 'scan-' || n, 'gate',
+        1700000000000 + n, 1700000000000 + n, false, 'ADMITTED', NULL, NULL, CASE WHEN n % 40 = 0 THEN 'SUPERSEDED' ELSE 'COUNTS' END,
+        n % 1000, NULL, 'root' FROM bought WHERE status = 'PAID' AND n % 2 = 0 ORDER BY random();

@@ -5,6 +5,7 @@ mod codes;
 mod cost;
 mod counted;
 mod data;
+mod draws;
 mod indexes;
 mod inventory;
 mod office;

@@ -135,6 +135,7 @@ impl Rush {
         self.seats().await?;
         super::refunds::all(&self.sales[0]).await;
         super::codes::all(&self.sales[0]).await;
+        super::draws::all(&self.sales[0]).await?;
         self.evening(stage).await?;
         self.past(stage).await?;
         self.events(stage).await

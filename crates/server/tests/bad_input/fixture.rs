@@ -1,7 +1,7 @@
 //! A sale in which every operation can be called successfully.
 
 use hyper::Method;
-use onsale_testing::{ADMIN_KEY, Call, Sale};
+use onsale_testing::{ADMIN_KEY, Call, Sale, iso};
 use serde_json::{Value, json};
 
 use crate::support::room::{queue, room};
@@ -39,6 +39,18 @@ impl Operation {
     }
 }
 
+/// A concert whose places are drawn, with an empty list.
+async fn drawn(sale: &Sale) -> String {
+    let mut queue = room(10);
+    (queue["earlyFrom"], queue["order"], queue["drawAt"]) = (json!(iso(-60)), json!("draw"), json!(iso(-30)));
+    let body = json!({"title": "Gala", "venue": "Hall", "opensAt": iso(3_600), "queue": queue});
+    let concert = text(&sale.admin(sale.caller.post("/admin/concerts")).json(&body).expect(201).await["concertId"]);
+    let path = format!("/concerts/{concert}/draw");
+    let is_drawn = async || (sale.caller.get(&path).expect(200).await["state"] == "drawn").then_some(());
+    until("the places are drawn", is_drawn).await;
+    concert
+}
+
 /// The sale, and the ids of its objects.
 pub(crate) struct Fixture {
     pub(crate) sale: Sale,
@@ -52,6 +64,8 @@ pub(crate) struct Fixture {
     to_cancel: Value,
     /// A performance and a lecture that are cancelled.
     cancelled: Value,
+    /// A concert whose places are drawn.
+    drawn: Value,
 }
 
 impl Fixture {
@@ -93,12 +107,13 @@ impl Fixture {
         });
         let (to_cancel, cancelled) = (offers(&sale, &concert, 20).await, offers(&sale, &concert, 30).await);
         cancel(&sale, &cancelled).await;
+        let drawn = json!({"concertId": drawn(&sale).await});
         let operations = operations(&document);
         let sign_in = sale.caller.post("/desk/session").header("origin", sale.instance.base());
         let signed_in = sign_in.json(&json!({"key": ADMIN_KEY})).send().await;
         signed_in.expect(204);
         let cookie = signed_in.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-        Self { sale, operations, document, token, cookie, names, to_cancel, cancelled }
+        Self { sale, operations, document, token, cookie, names, to_cancel, cancelled, drawn }
     }
 
     /// A valid call of an operation, which the test then breaks. The template may be changed before.
@@ -111,6 +126,7 @@ impl Fixture {
         let own = match &operation.template {
             template if template.ends_with("/cancel") => Some(&self.to_cancel),
             template if template.contains("/cancellation") => Some(&self.cancelled),
+            template if template.contains("/draw") => Some(&self.drawn),
             _ => None,
         };
         let names = own.into_iter().chain([&self.names]).flat_map(|names| names.as_object().unwrap());

@@ -66,7 +66,7 @@ pub(crate) struct CodeBody {
     uses: Count<1, USES_MAX>,
     /// The same for one user.
     uses_per_user: Count<1, USES_MAX>,
-    /// Before this instant the code is not valid; null for no bound.
+    /// Before this instant the code is not valid; null for none.
     from: Option<InstantField>,
     /// From this instant on the code is not valid; later than `from`, and null for none.
     until: Option<InstantField>,

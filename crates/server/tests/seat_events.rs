@@ -317,7 +317,7 @@ async fn slow_reader(sale: &Sale, path: &str, token: &str) -> tokio::net::TcpStr
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_told_to_read_the_map_again() {
+async fn a_slow_reader_gets_a_reset() {
     let sale = start(&[]).await;
     let concert = sale.concert(&room(10)).await;
     let performance = sale.performance(&concert, &json!(20_000)).await;
@@ -352,7 +352,7 @@ async fn a_slow_reader_is_told_to_read_the_map_again() {
         }
     };
     tokio::time::timeout(PATIENCE, reading).await.expect("a reset");
-    // All events are more than a megabyte.
+    // Together the events are more than a megabyte.
     assert!(text.len() < 500_000, "{} bytes were kept for it", text.len());
 }
 

@@ -20,7 +20,7 @@ const LISTENERS: usize = 10_000;
 
 const SEATS: u32 = 50_000;
 
-/// Holds of one seat each, so many that processor time, which comes in steps of 10 ms, is exact.
+/// Holds of one seat each. With 40 of them processor time, which comes in steps of 10 ms, is exact.
 const CHANGES: usize = 40;
 
 /// Longer than the time between two events of a hall, so that each hold is an event of its own.

@@ -1,7 +1,7 @@
 // The seats of one performance as they change: from an event stream that all tabs share, or from the tab that has it.
 //
 // As the stream of places in line, one tab at a time has it: the one that holds a lock of the browser. It forwards each event to the
-// other tabs. A tab out of sight has no stream. A tab that hears nothing polls, as does a tab that shows another performance.
+// other tabs. A tab out of sight has no stream. A tab without events polls, as does a tab that shows another performance.
 
 import * as api from "./api.js";
 import { tabs, tell } from "./tabs.js";

@@ -78,7 +78,6 @@ impl Sale {
         let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
         self.tasks.spawn(staff);
         self.tasks.spawn(self.live.clone().run(metrics("live-figures"), self.stop.clone()));
-        self.tasks.spawn(self.seat_feeds.clone().run(metrics("seat-listeners"), self.stop.clone()));
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));
         self.tasks.spawn(keeper.run(self.stop.clone()));
         let (seat_maps, metrics_of) = (self.seat_maps.clone(), metrics("housekeeping"));
@@ -94,10 +93,17 @@ impl Sale {
             self.tasks.spawn(repairer.run(self.stop.clone()));
         }
         self.watch_parts(registry);
+        self.follow_seats(registry, metrics("seat-listeners"));
         self.tasks.spawn(driver.run(self.stop.clone()));
         self.tasks.spawn(sweeper.run(self.stop.clone()));
         self.tasks.spawn(housekeeper.run(self.stop.clone()));
         self.tasks.close();
+    }
+
+    /// Starts the task that compares seat maps for their listeners.
+    fn follow_seats(&self, registry: &mut Registry, metrics: TaskMetrics) {
+        self.seat_feeds.metrics.register(registry);
+        self.tasks.spawn(self.seat_feeds.clone().run(metrics, self.stop.clone()));
     }
 
     /// Starts the tasks that check each part. `/readyz` and the metrics show their last results.

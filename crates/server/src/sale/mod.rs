@@ -146,7 +146,6 @@ impl Sale {
         let rooms = Arc::new(Rooms::load(reader.clone(), news.clone(), settings.polls_per_second).await?);
         let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news.clone(), settings.caches));
         let seat_feeds = Arc::new(SeatFeeds::new(seat_maps.clone(), catalogue.clone(), reader.clone()));
-        seat_feeds.metrics.register(registry);
         let timetable = Arc::new(Timetable::new(reader.clone(), news, settings.caches));
         let metrics = Arc::new(desk::Metrics::default());
         metrics.register(registry);

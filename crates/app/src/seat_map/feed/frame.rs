@@ -26,9 +26,9 @@ pub enum Part {
 pub enum FrameKind {
     /// Applies the changes. Listeners of a part without a change do not get it.
     Changes,
-    /// Applies the changes, of which there may be none. All listeners get it.
+    /// Applies the changes, of which there may be none. Every listener gets it.
     Beat,
-    /// Reads the map again. All listeners get it.
+    /// Reads the map again. Every listener gets it.
     Reset,
 }
 
@@ -45,7 +45,7 @@ pub struct Frame {
     pub as_of: Timestamp,
     /// What a listener does with it.
     pub kind: FrameKind,
-    /// Seats with the status that they have now, in ascending order. Empty if the map is to be read again.
+    /// Seats with their status after these changes, in ascending order. Empty if the map is to be read again.
     pub(super) changes: Vec<(u32, SeatStatus)>,
     showing: Arc<Showing>,
     /// The texts by part; `None` if the part does not need the frame.
@@ -67,7 +67,7 @@ impl Frame {
         Self { serial, history, version, as_of, kind, changes, showing, texts: Mutex::default() }
     }
 
-    /// Ranges of neighbouring seats of a part that have a status now, in ascending order.
+    /// Ranges of neighbouring seats of a part that have a status after these changes, in ascending order.
     pub fn ranges(&self, part: Part, status: SeatStatus) -> Vec<(u32, u32)> {
         let of_status = self.changes.iter().filter(|(_, became)| *became == status).map(|(seat, _)| *seat);
         join(of_status.filter(|seat| self.is_in(part, *seat)))

@@ -27,7 +27,7 @@ pub(super) const BEAT_EVERY: Duration = Duration::from_secs(10);
 /// A version that a listener has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The history that the version belongs to; `None`: that of now.
+    /// The history that the version belongs to; `None`: the present one.
     pub history: Option<u64>,
     /// The version of the performance.
     pub version: u64,
@@ -76,7 +76,7 @@ impl<C: ViewCache> Log<C> {
         &self.view
     }
 
-    /// Compares with the hall of now. `touched` returns the seats that changed after a version; `None` if that is not known. Returns
+    /// Compares with the present hall. `touched` returns the seats that changed after a version; `None` if that is not known. Returns
     /// whether there is a new frame.
     pub(super) fn update(
         &mut self,
@@ -151,21 +151,21 @@ impl<C: ViewCache> Log<C> {
         Start::With(if version < self.known_from { self.reset() } else { self.merged(version) })
     }
 
-    /// Tells a listener to read the map again, and to continue with the frames behind the last one.
+    /// Requests a listener to read the map again. It continues with the frames behind the last one.
     pub(super) fn reset(&mut self) -> Arc<Frame> {
         let make = || Arc::new(Frame::new(self.stamp(self.next - 1), FrameKind::Reset, Vec::new()));
         let frame = self.reset.clone().unwrap_or_else(make);
         self.reset.insert(frame).clone()
     }
 
-    /// All seats.
+    /// Every seat as one frame.
     fn whole(&mut self) -> Arc<Frame> {
         let make = || Arc::new(Frame::new(self.stamp(self.next - 1), FrameKind::Beat, all(&self.view)));
         let frame = self.whole.clone().unwrap_or_else(make);
         self.whole.insert(frame).clone()
     }
 
-    /// All changes after a version as one frame: the last status of each seat counts.
+    /// The changes after a version as one frame: the last status of each seat counts.
     fn merged(&mut self, version: u64) -> Arc<Frame> {
         let first = self.frames.partition_point(|frame| frame.version <= version);
         let key = self.next - (self.frames.len() - first) as u64;
@@ -190,7 +190,7 @@ fn continues<C>(last: &SeatView<C>, view: &SeatView<C>) -> bool {
     kind(last) == kind(view) && last.version <= view.version
 }
 
-/// All seats, in ascending order.
+/// Every seat, in ascending order.
 fn all<C>(view: &SeatView<C>) -> Vec<(u32, SeatStatus)> {
     view.chunks.iter().flat_map(|chunk| chunk.seats(Which::All)).collect()
 }

@@ -2,7 +2,7 @@
 //! hall share each frame of changes and its text.
 //!
 //! A listener keeps a place in the log of its hall, and no frames. A slow one therefore costs nothing: if the log has gone on too
-//! far, it is told to read the map again.
+//! far, it gets a reset, and its client reads the map again.
 
 mod frame;
 mod log;
@@ -59,7 +59,7 @@ impl FeedMetrics {
         registry.register("seat_listeners", "Open event streams of halls", self.listeners.clone());
         let help = "Sets of changes made for listeners of halls, each shared by all listeners of its hall";
         registry.register("seat_frames", help, self.frames.clone());
-        let help = "Listeners told to read the seat map again";
+        let help = "Resets sent to listeners of halls, which then read the seat map again";
         registry.register("seat_resets", help, self.resets.clone());
     }
 }

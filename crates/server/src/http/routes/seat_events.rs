@@ -1,7 +1,7 @@
 //! The changes of a hall as server-sent events.
 //!
-//! All listeners of a hall, or of one section, get the same bytes. A stream keeps a place in the log of its hall and nothing else:
-//! a client that reads slowly finds the log too far ahead, and is told to read the map again.
+//! Every listener of a hall, or of one section, gets the same bytes. A stream keeps a place in the log of its hall and nothing else:
+//! a client that reads slowly finds the log too far ahead, and gets the event `reset`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub(crate) struct SeatEventsQuery {
     token: Option<String>,
 }
 
-/// Seats of a performance that have a status now, by status. Each range has its first and its last seat.
+/// Seats of a performance with their present status, by status. Each range has its first and its last seat.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SeatChanges {

@@ -11,7 +11,7 @@ use super::Text;
 /// Digits of the history in an id, in hex.
 const HISTORY_DIGITS: usize = 16;
 
-/// The most digits of a version: so many always fit.
+/// The most digits of a version: a number of 19 digits always fits.
 const VERSION_DIGITS_MAX: usize = 19;
 
 /// A version of a seat map, or the id of an event: the history of the database and the version.

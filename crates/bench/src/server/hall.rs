@@ -102,11 +102,10 @@ pub(crate) fn lines(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
         if arrived == 0 {
             return Err("no change arrived".into());
         }
-        let words = |text: String| Figure::Words(text);
         let each_change = micros(busy.saturating_sub(idle)) / changes as f64;
         results.add(Line {
             connections: count,
-            result: words(format!("{:.1} ms of processor time", each_change / 1_000.0)),
+            result: Figure::Words(format!("{:.1} ms of processor time", each_change / 1_000.0)),
             cpu_micros: Some(each_change / count as f64),
             ..Line::new("    a change of a hall, for all of them")
         });
@@ -114,7 +113,7 @@ pub(crate) fn lines(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
         results
             .add(Line { result: Figure::Bytes(each_event), ..Line::new("    bytes of a change, for each listener") });
         results.add(Line {
-            result: words(format!("{:.1} % of a processor", micros(idle) / micros(pause) * 100.0)),
+            result: Figure::Words(format!("{:.1} % of a processor", micros(idle) / micros(pause) * 100.0)),
             ..Line::new("    without a change")
         });
         drop(listeners);

@@ -183,7 +183,8 @@ impl<C: ViewCache> SeatFeeds<C> {
                 let as_of = self.reader.now();
                 let view = self.maps.view(showing).await?;
                 let log = Log::new(view, as_of);
-                self.join(showing.id, Some(log)).ok_or(StoreError::Unavailable("no hall".to_owned()))?
+                self.join(showing.id, Some(log))
+                    .ok_or_else(|| StoreError::Unavailable("a hall has no log".to_owned()))?
             }
         };
         let asked = Instant::now();
@@ -205,8 +206,8 @@ impl<C: ViewCache> SeatFeeds<C> {
     /// One more listener of a feed that exists, or that begins with this log.
     fn join(&self, id: PerformanceId, log: Option<Log<C>>) -> Option<Listener<C>> {
         let mut feeds = self.feeds.lock();
-        let feed = match (feeds.get(&id), log) {
-            (Some(feed), _) => feed.clone(),
+        let feed = match (feeds.get(&id).cloned(), log) {
+            (Some(feed), _) => feed,
             (None, None) => return None,
             (None, Some(log)) => {
                 let feed = Arc::new(Feed::new(id, log));

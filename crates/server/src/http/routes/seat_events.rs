@@ -19,7 +19,6 @@ use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
 use onsale_domain::ids::PerformanceId;
 use onsale_domain::waiting_room::Token;
 use onsale_macros::operation;
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant as Moment;
@@ -61,7 +60,7 @@ pub(crate) struct SeatEventsQuery {
 }
 
 /// Seats of a performance with their present status, by status. Each range has its first and its last seat.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SeatChanges {
     pub(crate) version: u64,

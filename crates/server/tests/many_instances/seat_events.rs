@@ -20,7 +20,7 @@ async fn hall(many: &Many) -> Hall {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_of_other_instances_are_sent() {
-    let Some(many) = Many::start(3, &[("ONSALE_HOLD_SECONDS", "5")]).await else { return };
+    let Some(many) = Many::start(3, &[("ONSALE_HOLD_SECONDS", "15")]).await else { return };
     let hall = hall(&many).await;
     let (ada, bob) = (many.at(0).active(&hall.concert, "ada").await, many.at(1).active(&hall.concert, "bob").await);
     many.at(0).charge("ada", 1_000_000).await;

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use onsale_testing::{PATIENCE, Sale, iso};
@@ -12,7 +14,7 @@ use support::evening::Evening;
 use support::room::{place, room};
 use support::seat_events::{Hall, next_change, until_seats};
 use support::stream::Stream;
-use support::{audit, millis, start, text, until};
+use support::{at_once, audit, millis, start, text, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const EMPTY: [(&str, &str); 4] = [("available", "[]"), ("held", "[]"), ("sold", "[]"), ("blocked", "[]")];
@@ -307,8 +309,8 @@ async fn a_stop_ends_a_stream_without_an_end() {
     assert!(ended.await.unwrap().success(), "exit 0");
 }
 
-/// A client that reads a little at a time, so that its connection lives but its stream falls behind.
-async fn slow_reader(sale: &Sale, path: &str, token: &str) -> tokio::net::TcpStream {
+/// A client whose system takes little ahead.
+async fn connect_slowly(sale: &Sale, path: &str, token: &str) -> tokio::net::TcpStream {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let address = sale.instance.base().trim_start_matches("http://").parse().unwrap();
@@ -318,6 +320,26 @@ async fn slow_reader(sale: &Sale, path: &str, token: &str) -> tokio::net::TcpStr
     stream
 }
 
+/// Reads until the words of a reset, at six kilobytes a second until it is in a hurry. Returns the bytes.
+async fn read_slowly(mut stream: tokio::net::TcpStream, hurry: Arc<AtomicBool>) -> Vec<u8> {
+    let (mut text, mut searched, mut some) = (Vec::new(), 0, vec![0; 65_536]);
+    let is_reset = |bytes: &[u8]| bytes.windows(12).any(|part| part == b"event: reset");
+    while !is_reset(&text[searched..]) {
+        // The words may come in two parts.
+        searched = text.len().saturating_sub(12);
+        let most = if hurry.load(Ordering::Relaxed) {
+            some.len()
+        } else {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            2_000
+        };
+        let count = stream.read(&mut some[..most]).await.unwrap();
+        assert!(count > 0, "the connection stays open");
+        text.extend_from_slice(&some[..count]);
+    }
+    text
+}
+
 #[tokio::test]
 async fn a_slow_reader_gets_a_reset() {
     let sale = start(&[]).await;
@@ -325,42 +347,36 @@ async fn a_slow_reader_gets_a_reset() {
     let performance = sale.performance(&concert, &json!(20_000)).await;
     let hall = Hall::of(&sale, &concert, &performance).await;
     let (ada, bob) = (sale.active(&concert, "ada").await, sale.active(&concert, "bob").await);
-    let mut slow = slow_reader(&sale, &hall.path(""), &ada).await;
+    let hurry = Arc::new(AtomicBool::new(false));
+    let slow = connect_slowly(&sale, &hall.path(""), &ada).await;
+    let slow = tokio::spawn(read_slowly(slow, hurry.clone()));
     let mut quick = hall.follow(&sale, &bob, "").await;
     quick.next_event().await.unwrap();
-    let seats: Vec<u32> = (0..1_000).map(|index| 2 * index + 1).collect();
-    let (blocks, unblocks) =
-        (format!("/admin/performances/{performance}/blocks"), format!("/admin/performances/{performance}/unblocks"));
-    let (mut text, mut some) = (Vec::new(), [0; 256]);
-    // Each event has a thousand ranges. More of them than the log keeps pass while the client takes a few kilobytes.
+    // Every second seat of three parts of the hall: an event has three thousand ranges.
+    let parts: Vec<Vec<u32>> =
+        (0..3).map(|part| (0..1_000).map(|index| 2 * (1_000 * part + index) + 1).collect()).collect();
+    let mut sent = 0;
     for round in 0..120 {
-        let (path, body) = if round % 2 == 0 {
-            (&blocks, json!({"seats": seats, "reason": "a camera"}))
-        } else {
-            (&unblocks, json!({"seats": seats}))
+        let is_blocked = round % 2 == 1;
+        let (what, status) = if is_blocked { ("unblocks", "available") } else { ("blocks", "blocked") };
+        let path = format!("/admin/performances/{performance}/{what}");
+        let body = |seats: &Vec<u32>| {
+            if is_blocked { json!({"seats": seats}) } else { json!({"seats": seats, "reason": "a camera"}) }
         };
-        sale.admin(sale.caller.post(path)).json(&body).expect(200).await;
-        let changed = next_change(&mut quick).await;
-        assert_eq!(changed.name, "message", "a quick reader gets all of them");
-        let count = tokio::time::timeout(Duration::from_millis(50), slow.read(&mut some)).await;
-        text.extend_from_slice(&some[..count.map_or(0, Result::unwrap)]);
+        let calls = parts.iter().map(|seats| sale.admin(sale.caller.post(&path)).json(&body(seats)));
+        at_once(calls).await.iter().for_each(|reply| assert_eq!(reply.status, 200, "{}", reply.code()));
+        let mut changed = 0;
+        while changed < 3_000 {
+            let event = next_change(&mut quick).await;
+            assert_eq!(event.name, "message", "a quick reader gets all of them");
+            changed += event.data[status].as_array().unwrap().len();
+            sent += event.data.to_string().len();
+        }
     }
     // What was sent before it fell behind, and then the reset.
-    let is_reset = |bytes: &[u8]| bytes.windows(12).any(|part| part == b"event: reset");
-    let reading = async {
-        let mut many = vec![0; 65_536];
-        let mut searched = 0;
-        while !is_reset(&text[searched..]) {
-            // The words may come in two parts.
-            searched = text.len().saturating_sub(12);
-            let count = slow.read(&mut many).await.unwrap();
-            assert!(count > 0, "the connection stays open");
-            text.extend_from_slice(&many[..count]);
-        }
-    };
-    tokio::time::timeout(PATIENCE, reading).await.expect("a reset");
-    // Together the events are more than a megabyte.
-    assert!(text.len() < 500_000, "{} bytes were kept for it", text.len());
+    hurry.store(true, Ordering::Relaxed);
+    let text = tokio::time::timeout(PATIENCE, slow).await.expect("a reset").unwrap();
+    assert!(text.len() < sent / 2, "{} of {sent} bytes were kept for it", text.len());
 }
 
 #[tokio::test]

@@ -255,7 +255,7 @@ async fn bad_calls_are_refused_in_order() {
     sale.caller.get(&of_other).token(&waiting).refused(403, "queue-token-waiting").await;
     let id = &evening.performance;
     for (query, field) in [
-        ("".to_owned(), "performanceId"),
+        (String::new(), "performanceId"),
         ("?performanceId=x".to_owned(), "performanceId"),
         (format!("?performanceId={id}&after="), "after"),
         (format!("?performanceId={id}&after=-1"), "after"),
@@ -322,7 +322,7 @@ async fn connect_slowly(sale: &Sale, path: &str, token: &str) -> tokio::net::Tcp
 
 /// Reads until the words of a reset, at six kilobytes a second until it is in a hurry. Returns the bytes.
 async fn read_slowly(mut stream: tokio::net::TcpStream, hurry: Arc<AtomicBool>) -> Vec<u8> {
-    let (mut text, mut searched, mut some) = (Vec::new(), 0, vec![0; 65_536]);
+    let (mut text, mut searched, mut some) = (Vec::<u8>::new(), 0, vec![0; 65_536]);
     let is_reset = |bytes: &[u8]| bytes.windows(12).any(|part| part == b"event: reset");
     while !is_reset(&text[searched..]) {
         // The words may come in two parts.

@@ -34,7 +34,7 @@ fn each_row_on_sqlite_runs_and_the_page_is_filled_in() {
     std::fs::write(&page, section("results") + &section("runs")).unwrap();
     let output = run(&["--doc", page.to_str().unwrap()]);
     // Lines of the first and the last row, and of the comparison with raw batches.
-    for line in ["empty handler", "an event stream", "raw 64"] {
+    for line in ["empty handler", "an event stream", "a change of a hall", "raw 64"] {
         assert!(output.contains(line), "{line}: {output}");
     }
     let raw = std::fs::read_to_string(folder.path().join("raw/server.txt")).unwrap();

@@ -11,6 +11,7 @@ use onsale_app::store::{HoldRecord, RoomRecord, StoreError};
 use onsale_domain::concert::HoldEnd;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -353,5 +354,10 @@ impl News for PostgresNews {
 
     fn server_changes(&self) -> u64 {
         self.server_changes.load(Ordering::Acquire)
+    }
+
+    fn history(&self) -> u64 {
+        let digest = Sha256::digest(self.history.lock().as_deref().unwrap_or_default());
+        digest.iter().take(8).fold(0, |history, byte| history << 8 | u64::from(*byte))
     }
 }

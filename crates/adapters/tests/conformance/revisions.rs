@@ -83,6 +83,10 @@ impl News for Moved {
     fn server_changes(&self) -> u64 {
         self.server_changes.load(Ordering::SeqCst)
     }
+
+    fn history(&self) -> u64 {
+        self.news.history().wrapping_add(self.server_changes())
+    }
 }
 
 /// A standby took over that lacked the last changes. Later ones got the same versions.

@@ -5,6 +5,7 @@
 //! instances sell from the same database, the process queries their changes at most every 100 ms, once for all clients.
 
 mod delta;
+mod feed;
 mod follow;
 mod seats;
 mod view;
@@ -29,6 +30,7 @@ use crate::store::{Reader, StoreError, Unit};
 use delta::Delta;
 use seats::{Known, Seats};
 
+pub use feed::{FeedMetrics, Frame, FrameKind, Listener, Part, Position, SeatFeeds};
 pub use view::{Chunk, SeatStatus, SeatView, ViewCache, Which};
 
 /// A rebuild takes at most this part of the time: a map that took 1 ms to build is not rebuilt within 20 ms.
@@ -157,6 +159,8 @@ pub struct SeatMaps<C> {
     reader: Arc<dyn Reader>,
     /// The other instances' changes; `None` if no other instance sells.
     news: Option<Arc<dyn News>>,
+    /// The history of a database that no other process writes: a new one with each start.
+    own_history: u64,
     /// Read by each request, written when a map is first used or dropped. Never held over an await.
     slots: RwLock<HashMap<PerformanceId, Arc<Slot<C>>>>,
     /// Whether maps are kept; if not, each request reads the database.
@@ -174,7 +178,8 @@ pub trait IdleCache: Send + Sync {
 impl<C: ViewCache> SeatMaps<C> {
     /// Starts without maps: each is read when a request first needs it.
     pub fn new(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>, is_kept: bool) -> Self {
-        Self { reader, news, slots: RwLock::default(), is_kept, reads: Counter::default() }
+        let own_history = rand::random();
+        Self { reader, news, own_history, slots: RwLock::default(), is_kept, reads: Counter::default() }
     }
 
     /// The seats of a performance as of now. A large map may be older by up to 20 times its build time.
@@ -219,11 +224,26 @@ impl<C: ViewCache> SeatMaps<C> {
         Ok(views)
     }
 
+    /// Seats that were changed or extended after a version, as far as a kept map knows; `None` if it does not.
+    fn touched_since(&self, id: PerformanceId, version: u64) -> Option<Vec<u32>> {
+        let slot = self.slots.read().get(&id).cloned()?;
+        match &*slot.state.lock() {
+            State::Ready(seats) => seats.touched_since(version),
+            State::Empty | State::Loading(_) => None,
+        }
+    }
+
+    /// The history of the database. Read before the rows that belong to it.
+    fn history(&self) -> u64 {
+        self.news.as_ref().map_or(self.own_history, |news| news.history())
+    }
+
     /// Reads a map that is not kept.
     async fn read_once(&self, showing: &Arc<Showing>) -> Result<Arc<SeatView<C>>, StoreError> {
         self.reads.inc();
+        let history = self.history();
         let rows = self.reader.seats(showing.id).await?;
-        Ok(Arc::new(Seats::new(showing, &rows).view(0, self.reader.now())))
+        Ok(Arc::new(Seats::new(showing, history, &rows).view(0, self.reader.now())))
     }
 
     /// The view of a map that follows the other instances. Reads the map if it is not read yet.
@@ -253,11 +273,12 @@ impl<C: ViewCache> SeatMaps<C> {
         *slot.state.lock() = State::Loading(Vec::new());
         slot.set_followed(Some(Instant::now()));
         slot.server_changes.store(self.news.as_ref().map_or(0, |news| news.server_changes()), Ordering::Release);
+        let history = self.history();
         self.reads.inc();
         let rows = self.reader.seats(slot.showing.id).await;
         let mut state = slot.state.lock();
         let State::Loading(deltas) = std::mem::replace(&mut *state, State::Empty) else { return Ok(()) };
-        let mut seats = Seats::new(&slot.showing, &rows?);
+        let mut seats = Seats::new(&slot.showing, history, &rows?);
         let is_whole = deltas.iter().all(|delta| seats.apply(delta));
         if !is_whole && self.news.is_some() {
             // Changes of other instances lie between those of this process. A query for them is cheaper than a second

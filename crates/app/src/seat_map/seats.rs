@@ -1,5 +1,6 @@
 //! The state of every seat of one performance, and the views that are built from it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use onsale_domain::concert::Seat;
@@ -11,7 +12,10 @@ use crate::catalogue::Showing;
 use crate::store::SeatRows;
 
 /// Number of seats that are rebuilt and serialized together.
-const CHUNK: usize = 128;
+pub(super) const CHUNK: usize = 128;
+
+/// Changed seats that are remembered. Beyond it the oldest are forgotten, and listeners that need them get all seats.
+const TOUCHED_MAX: usize = 10_000;
 
 /// The state of one seat.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +48,8 @@ impl Known {
 
 /// All seats of a performance as of one of its versions.
 pub(super) struct Seats {
+    /// The history of the database that the version belongs to.
+    history: u64,
     version: u64,
     closed: bool,
     cancelled: bool,
@@ -51,18 +57,25 @@ pub(super) struct Seats {
     numbers: Arc<[u32]>,
     seats: Vec<Known>,
     chunks: Vec<Arc<Chunk>>,
+    /// The versions that changed or extended seats lately, each with a seat, in order.
+    touched: VecDeque<(u64, u32)>,
+    /// What changed after this version is in `touched`.
+    touched_after: u64,
 }
 
 impl Seats {
-    pub(super) fn new(showing: &Arc<Showing>, rows: &SeatRows) -> Self {
+    pub(super) fn new(showing: &Arc<Showing>, history: u64, rows: &SeatRows) -> Self {
         let numbers: Arc<[u32]> = showing.seating.seats().map(|(number, _)| number).collect();
         let mut seats = Self {
+            history,
             version: rows.version,
             closed: rows.closed,
             cancelled: rows.cancelled,
             showing: showing.clone(),
             seats: vec![Known::Free; numbers.len()],
             chunks: Vec::new(),
+            touched: VecDeque::new(),
+            touched_after: rows.version,
             numbers,
         };
         for (number, seat) in &rows.seats {
@@ -95,11 +108,12 @@ impl Seats {
             return false;
         }
         for (at, seconds) in &delta.extensions {
-            for seat in &mut self.seats {
+            for (number, seat) in self.numbers.iter().zip(&mut self.seats) {
                 if let Known::Held(until) = seat
                     && *at < *until
                 {
                     *until = until.plus_seconds(*seconds);
+                    self.touched.push_back((delta.after, *number));
                 }
             }
         }
@@ -109,24 +123,38 @@ impl Seats {
         // After the extensions, which these contain.
         for (number, became) in &delta.seats {
             self.set(*number, *became);
+            self.touched.push_back((delta.after, *number));
+        }
+        while self.touched.len() > TOUCHED_MAX {
+            self.touched_after = self.touched.pop_front().map_or(delta.after, |(version, _)| version);
         }
         self.version = delta.after;
         true
+    }
+
+    /// Seats that were changed or extended after a version, some of them several times; `None` if that is not known any more.
+    pub(super) fn touched_since(&self, version: u64) -> Option<Vec<u32>> {
+        let first = self.touched.partition_point(|(touched, _)| *touched <= version);
+        let seats = || self.touched.range(first..).map(|(_, seat)| *seat).collect();
+        (version >= self.touched_after).then(seats)
     }
 
     /// The seats as of an instant. Chunks that did not change are shared with the view before.
     pub(super) fn view<C: ViewCache>(&mut self, stamp: u64, at: Timestamp) -> SeatView<C> {
         let mut valid_until = Timestamp::from_millis(i64::MAX);
         let mut remaining = 0;
+        let mut lapsed = Vec::new();
         let mut shown = Vec::with_capacity(CHUNK);
         for (index, known) in self.seats.chunks(CHUNK).enumerate() {
             shown.clear();
-            for seat in known {
+            for (offset, seat) in known.iter().enumerate() {
                 let status = seat.status(at);
                 match seat {
                     Known::Held(until) if status == SeatStatus::Held => valid_until = valid_until.min(*until),
-                    _ => remaining += u32::from(status == SeatStatus::Available),
+                    Known::Held(_) => lapsed.extend(self.numbers.get(index * CHUNK + offset)),
+                    Known::Free | Known::Sold | Known::Blocked => {}
                 }
+                remaining += u32::from(status == SeatStatus::Available);
                 shown.push(status);
             }
             match self.chunks.get(index) {
@@ -137,7 +165,7 @@ impl Seats {
         }
         let remaining = if self.cancelled { 0 } else { remaining };
         let view = SeatView::new(self.showing.clone(), stamp, valid_until, remaining, self.chunks.clone());
-        view.closed(self.closed, self.cancelled)
+        view.closed(self.closed, self.cancelled).as_of(self.history, self.version, lapsed)
     }
 
     fn numbers_of(&self, chunk: usize) -> Arc<[u32]> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use onsale_domain::time::Timestamp;
 
+use super::seats::CHUNK;
 use crate::catalogue::Showing;
 
 /// The status of a seat as clients see it.
@@ -84,6 +85,12 @@ pub struct SeatView<C> {
     pub(super) valid_until: Timestamp,
     /// How long the build took. Relaxed everywhere: a sum that orders nothing.
     cost_nanos: AtomicU64,
+    /// The history of the database that the version belongs to: see [`crate::store::news::News::history`].
+    pub history: u64,
+    /// The version of the performance that the seats are as of. A lapse changes a seat without a new version.
+    pub version: u64,
+    /// Numbers of the seats whose hold lapsed and is not settled, in ascending order. They are shown as available.
+    pub(super) lapsed: Box<[u32]>,
     /// Number of seats that any user may take.
     pub remaining: u32,
     /// Whether the holds of the performance are closed.
@@ -115,6 +122,9 @@ impl<C: ViewCache> SeatView<C> {
             built,
             valid_until,
             cost_nanos,
+            history: 0,
+            version: 0,
+            lapsed: Box::default(),
             remaining,
             is_closed: false,
             is_cancelled: false,
@@ -127,6 +137,17 @@ impl<C: ViewCache> SeatView<C> {
     /// The same, of a performance whose holds are closed or not, and that is cancelled or not.
     pub(super) fn closed(self, is_closed: bool, is_cancelled: bool) -> Self {
         Self { is_closed, is_cancelled, ..self }
+    }
+
+    /// The same, as of a version, with the seats whose hold lapsed and is not settled.
+    pub(super) fn as_of(self, history: u64, version: u64, lapsed: Vec<u32>) -> Self {
+        Self { history, version, lapsed: lapsed.into(), ..self }
+    }
+
+    /// The status of a seat; `None` if the performance has no such seat.
+    pub(super) fn status_of(&self, number: u32) -> Option<SeatStatus> {
+        let index = self.showing.seating.index_of(number)?;
+        self.chunks.get(index / CHUNK)?.statuses.get(index % CHUNK).copied()
     }
 
     /// How long it took to build and to serialize this view, in nanoseconds.

@@ -115,4 +115,8 @@ pub trait News: Send + Sync {
     /// the database was restored. The newest commits that the process knew may be lost, and the same version numbers may now
     /// belong to other changes.
     fn server_changes(&self) -> u64;
+
+    /// Identifies the history within which version numbers are comparable. The same at all instances that are connected to the
+    /// same server; another one after each of [`Self::server_changes`].
+    fn history(&self) -> u64;
 }

@@ -110,6 +110,11 @@ fn most(server: &Server, within: Duration) -> Outcome<u64> {
     Ok(most)
 }
 
+/// Anonymous memory of the server after it has settled, in kilobytes.
+pub(super) fn settled_kilobytes(machine: &Machine, server: &Server) -> Outcome<u64> {
+    most(server, machine.scale.pick(SETTLES_WITHIN, SETTLES_WITHIN, Duration::ZERO))
+}
+
 pub(crate) fn lines(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
     let connections = machine.scale.at_most(OPEN);
     allow_open_files(2 * connections as u64 + 1_000);
@@ -138,7 +143,7 @@ fn kilobytes_of_each(machine: &Machine, server: &Server, kind: Kind, count: usiz
     let address = server.program.address();
     let open = |number| open(address, &kind.request(token(number)), kind.answered_by());
     let streams = (0..count).map(open).collect::<Outcome<Vec<_>>>()?;
-    let after = most(server, machine.scale.pick(SETTLES_WITHIN, SETTLES_WITHIN, Duration::ZERO))?;
+    let after = settled_kilobytes(machine, server)?;
     drop(streams);
     Ok(after.saturating_sub(before) as f64 / count as f64)
 }

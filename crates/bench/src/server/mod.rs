@@ -3,6 +3,7 @@
 pub(crate) mod connections;
 pub(crate) mod contention;
 mod generator;
+mod hall;
 mod journey;
 mod lecture;
 mod memory;
@@ -50,6 +51,7 @@ pub(crate) const ROWS: &[Row] = &[
         Target::at_most(26.0).unit("KB"),
         connections::lines,
     ),
+    row("hall", "10,000 listeners of one hall of 50,000 seats", Target::at_most(24.0).unit("KB"), hall::lines),
 ];
 
 /// The notes below the table.

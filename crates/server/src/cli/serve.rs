@@ -144,6 +144,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         database: sale.database.clone(),
         conditions: sale.conditions.clone(),
         seat_maps: sale.seat_maps.clone(),
+        seat_feeds: sale.seat_feeds.clone(),
         catalogue: sale.catalogue.clone(),
         timetable: sale.timetable.clone(),
         emptier: sale.emptier.clone(),

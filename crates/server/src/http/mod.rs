@@ -65,6 +65,9 @@ const PATIENCE: Duration = Duration::from_millis(9_500);
 /// The seat maps, each view with its JSON.
 pub(crate) type SeatMaps = onsale_app::seat_map::SeatMaps<SeatTexts>;
 
+/// The changes of seat maps for listeners.
+pub(crate) type SeatFeeds = onsale_app::seat_map::SeatFeeds<SeatTexts>;
+
 /// The state that each handler may use.
 pub(crate) struct AppState {
     pub(crate) desk: Arc<Desk>,
@@ -77,6 +80,8 @@ pub(crate) struct AppState {
     /// Which parts are degraded.
     pub(crate) conditions: Arc<Conditions>,
     pub(crate) seat_maps: Arc<SeatMaps>,
+    /// The halls that clients listen to.
+    pub(crate) seat_feeds: Arc<SeatFeeds>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) timetable: Arc<Timetable>,
     /// Wakes the task that cancels applications of cancelled lectures.

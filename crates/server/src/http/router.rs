@@ -9,8 +9,8 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, check_in, concert, desk, draw, health, lecture, manifest, payment, places, refund, reservation, section,
-    session, ticket, ticket_file, waiting_room, waiting_room_events, wallet,
+    admin, check_in, concert, desk, draw, health, lecture, manifest, payment, places, refund, reservation, seat_events,
+    section, session, ticket, ticket_file, waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -57,6 +57,7 @@ pub(crate) fn routes() -> Routes {
         GET    "/concerts/{concertId}/dates"    concert::list_concert_dates;
         GET    "/concerts/{concertId}/sections" section::list_concert_sections;
         GET    "/concerts/{concertId}/seats"    concert::list_concert_seats;
+        GET    "/concerts/{concertId}/seats/events" seat_events::follow_concert_seats;
         GET    "/concerts/{concertId}/draw"     draw::get_draw;
         GET    "/concerts/{concertId}/draw/entries" draw::list_draw_entries;
         POST   "/reservations"                  reservation::create_reservation;

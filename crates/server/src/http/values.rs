@@ -1,5 +1,6 @@
 //! Values as JSON, paths and queries write them. Each type knows how it is read, how it is written, and its schema.
 
+mod event_id;
 mod ids;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+pub(crate) use self::event_id::EventId;
 pub(crate) use self::ids::{Id, IdText, PathId};
 use super::input::fields::{self, Wrong};
 

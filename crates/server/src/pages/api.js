@@ -218,6 +218,9 @@ export const listConcertSections = (concert, performance, options) =>
 export const getDraw = (concert) => send("getDraw", "GET", `/concerts/${concert}/draw`, { quiet: true });
 export const getDrawEntry = (concert, tokenId) =>
   send("listDrawEntries", "GET", `/concerts/${concert}/draw/entries?tokenId=${part(tokenId)}`, { quiet: true });
+/** `after`: the version of the map, or the id of the last event. */
+export const followConcertSeats = (concert, performance, { token, after }) =>
+  new EventSource(at(`/concerts/${concert}/seats/events?performanceId=${performance}&after=${part(after)}&token=${part(token)}`));
 /** Holds seats. If an earlier hold of this user in the performance is undecided and took effect, that is the answer. */
 export const createReservation = (user, performanceId, seats, { token, code, ...options }) =>
   write({

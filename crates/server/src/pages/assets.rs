@@ -114,6 +114,7 @@ files! {
     CSS "rows.css",
     SCRIPT "rows.js",
     SCRIPT "schema.js",
+    SCRIPT "seat-stream.js",
     SCRIPT "seats.js",
     SCRIPT "sections.js",
     SCRIPT "session.js",

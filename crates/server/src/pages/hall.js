@@ -7,6 +7,7 @@ import * as api from "./api.js";
 import { deskCard } from "./desk.js";
 import { fill, h, repeat } from "./dom.js";
 import { t } from "./language.js";
+import { SeatStream } from "./seat-stream.js";
 import { SeatMap } from "./seats.js";
 import { SectionPicker } from "./sections.js";
 import { clock } from "./session.js";
@@ -15,6 +16,9 @@ import { day, minutes, second, time, yours, zoneWords } from "./time.js";
 import { undecided, writes } from "./writes.js";
 
 const LOOK_EVERY = 1_000;
+
+/** A tab that gets the events of another tab's stream reads the map again after this many looks. */
+const CHECK_EVERY = 30;
 
 /** A hold that ends within this many seconds is not taken up again: it may have ended when the page shows it. */
 const LEFT_MIN = 1;
@@ -55,6 +59,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   const sections = new SectionPicker(known.section, (section) => {
     known.section = section;
     tags.seats = null;
+    stream.stop();
     seats.unload();
     guarded(lookAtSeats);
   });
@@ -69,6 +74,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   /** Counts changes of the hold. Answers to requests before the last change are ignored. */
   let changes = 0;
   const tags = { dates: null, seats: null, sections: null };
+  const stream = new SeatStream(concertId, token, signal);
   /** The instant, by the visitor's clock, of the last answer about seats, and whether the last read of them failed. */
   let seenAt = Date.now();
   let isFailing = false;
@@ -121,10 +127,19 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     if (answer.status === 304 || signal.aborted || asked !== date || section !== sections.open) return;
     tags.seats = answer.tag;
     const performance = answer.body.performances.find(({ performanceId }) => performanceId === asked.performanceId);
+    if (performance) await showSeats(asked, stream.follow(performance));
+    else {
+      stream.stop();
+      await showSeats(asked, []);
+    }
+  };
+
+  /** Shows the seats of a date, and which chosen ones were lost. */
+  const showSeats = async (asked, now) => {
     const mine = () => own.filter(({ performanceId }) => performanceId === asked.performanceId).flatMap((held) => held.seats);
     const chosen = known.performanceId === asked.performanceId ? known.chosen : [];
     known.performanceId = asked.performanceId;
-    let lost = seats.show(asked.performanceId, performance?.seats ?? [], mine());
+    let lost = seats.show(asked.performanceId, now, mine());
     if (!hold && chosen.length && !seats.chosen().length) seats.choose(chosen);
     if (lost.length) {
       // This visitor may hold them, by another tab or by a request whose answer was lost.
@@ -174,6 +189,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     [tags.seats, tags.sections] = [null, null];
     [known.performanceId, known.section, known.chosen] = [next.performanceId, null, []];
     sections.show([]);
+    stream.stop();
     seats.clear();
     showDates();
     guarded(lookAtSeats);
@@ -240,7 +256,10 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
         const performance = await performanceOf(live);
         if (signal.aborted || hold) return;
         if (!performance) continue;
-        if (date !== performance) [tags.seats, tags.sections] = [null, null];
+        if (date !== performance) {
+          [tags.seats, tags.sections] = [null, null];
+          stream.stop();
+        }
         date = performance;
         if (!dates.includes(date)) dates = [date, ...dates];
         desk.hold(live);
@@ -316,10 +335,19 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     };
     otherTabs.addEventListener("done", onDone, { signal });
     writes.addEventListener("settled", onDone, { signal });
+    stream.addEventListener("seats", () => date && guarded(() => showSeats(date, stream.seats)));
+    stream.addEventListener("stale", () => (tags.seats = null));
+    stream.addEventListener("end", () => guarded(refreshTurn));
     let beat = 0;
     const stopLooking = repeat(LOOK_EVERY, async () => {
       try {
-        await lookAtSeats();
+        const isDoubtful = !stream.isOwn && beat % CHECK_EVERY === 0;
+        // The stream does not know what this visitor has changed.
+        if (!stream.isLive || !tags.seats || isDoubtful) await lookAtSeats();
+        else {
+          [seenAt, isFailing] = [Date.now(), false];
+          if (date) await lookAtSections();
+        }
         if (beat++ % 4 === 0) await lookAtDates();
         if (beat % 5 === 0) await lookAtHolds();
         if (beat % 10 === 0) await refreshTurn();

@@ -94,6 +94,7 @@ impl Sale {
             self.tasks.spawn(repairer.run(self.stop.clone()));
         }
         self.watch_parts(registry);
+        self.follow_seats(registry, metrics("seat-listeners"));
         self.tasks.spawn(driver.run(self.stop.clone()));
         self.tasks.spawn(sweeper.run(self.stop.clone()));
         self.tasks.spawn(housekeeper.run(self.stop.clone()));
@@ -105,6 +106,12 @@ impl Sale {
         if let Some(ends) = self.session_ends.clone() {
             self.tasks.spawn(ends.run(metrics, self.stop.clone()));
         }
+    }
+
+    /// Starts the task that compares seat maps for their listeners.
+    fn follow_seats(&self, registry: &mut Registry, metrics: TaskMetrics) {
+        self.seat_feeds.metrics.register(registry);
+        self.tasks.spawn(self.seat_feeds.clone().run(metrics, self.stop.clone()));
     }
 
     /// Starts the tasks that check each part. `/readyz` and the metrics show their last results.

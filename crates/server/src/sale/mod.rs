@@ -30,7 +30,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::SeatMaps;
+use crate::http::{SeatFeeds, SeatMaps};
 use crate::settings::Settings;
 
 pub(crate) use databases::{
@@ -73,6 +73,8 @@ pub(crate) struct Sale {
     /// The place memory, if Redis hands out places.
     pub(crate) memory: Option<Arc<dyn PlaceMemory>>,
     pub(crate) seat_maps: Arc<SeatMaps>,
+    /// The halls that clients listen to.
+    pub(crate) seat_feeds: Arc<SeatFeeds>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) timetable: Arc<Timetable>,
     /// Wakes the task that cancels applications of cancelled lectures.
@@ -154,6 +156,7 @@ impl Sale {
         let catalogue = Arc::new(catalogue);
         let rooms = Arc::new(Rooms::load(reader.clone(), news.clone(), settings.polls_per_second).await?);
         let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news.clone(), settings.caches));
+        let seat_feeds = Arc::new(SeatFeeds::new(seat_maps.clone(), catalogue.clone(), reader.clone()));
         let timetable = Arc::new(Timetable::new(reader.clone(), news, settings.caches));
         let metrics = Arc::new(desk::Metrics::default());
         metrics.register(registry);
@@ -195,6 +198,7 @@ impl Sale {
             home,
             memory,
             seat_maps,
+            seat_feeds,
             catalogue,
             timetable,
             emptier: EmptierWaker::default(),

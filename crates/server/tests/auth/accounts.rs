@@ -64,6 +64,7 @@ impl Accounts {
             caller.delete("/queue/token").token(token),
             caller.get(&format!("/concerts/{concert}/dates")).token(token),
             caller.get(&format!("/concerts/{concert}/seats?date=2090-01-01")).token(token),
+            caller.get(&format!("/concerts/{concert}/seats/events?performanceId={UNKNOWN}")).token(token),
             caller.post("/reservations").token(token).json(&json!({"performanceId": UNKNOWN, "seats": [1]})),
             caller.get(&reservation),
             caller.delete(&reservation).token(token),

@@ -135,7 +135,7 @@ impl Fixture {
         let performance = format!("performanceId={}", text(&self.names["performanceId"]));
         let needed = match operation.id.as_str() {
             "listConcertSeats" => "date=2090-01-01",
-            "listConcertSections" | "getManifest" => &performance,
+            "listConcertSections" | "followConcertSeats" | "getManifest" => &performance,
             _ => "",
         };
         let name = needed.split_inclusive('=').next().unwrap_or_default();

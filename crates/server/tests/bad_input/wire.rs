@@ -45,7 +45,8 @@ async fn a_head_request_gets_the_headers_of_a_get() {
     let (proof, key) = (fixture.proofs(), "an-admin-key-for-tests-only");
     for operation in &fixture.operations {
         let path = fixture.path(operation, &operation.template);
-        if operation.method != Method::GET || operation.id == "followQueuePlace" {
+        let is_stream = ["followQueuePlace", "followConcertSeats"].contains(&operation.id.as_str());
+        if operation.method != Method::GET || is_stream {
             continue;
         }
         let send = |method| {

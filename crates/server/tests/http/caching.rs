@@ -45,8 +45,9 @@ async fn head_of(base: &str, path: &str, proof: &str) -> String {
 /// A valid call of an operation, and its status.
 async fn success(fixture: &Fixture, operation: &Operation) {
     let kept = KEPT.iter().find(|(id, _)| *id == operation.id).map_or("no-store", |(_, kept)| kept);
-    if operation.id == "followQueuePlace" {
-        let head = head_of(fixture.sale.instance.base(), &operation.template, &fixture.proofs()[0]).await;
+    if ["followQueuePlace", "followConcertSeats"].contains(&operation.id.as_str()) {
+        let path = fixture.path(operation, &operation.template);
+        let head = head_of(fixture.sale.instance.base(), &path, &fixture.proofs()[0]).await;
         assert!(head.starts_with("http/1.1 200") && head.contains("\r\ncache-control: no-store"), "{head}");
         assert!(head.contains("\r\nx-content-type-options: nosniff\r\n"), "{head}");
         return;

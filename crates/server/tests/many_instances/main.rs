@@ -31,6 +31,7 @@ mod preconditions;
 mod presale;
 mod refunds;
 mod schema;
+mod seat_events;
 mod seats;
 mod set_clock;
 mod sign_in;

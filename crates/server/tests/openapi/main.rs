@@ -34,6 +34,7 @@ const CALLS: &str = "
     GET /concerts/{concertId}/dates
     GET /concerts/{concertId}/sections
     GET /concerts/{concertId}/seats
+    GET /concerts/{concertId}/seats/events
     GET /concerts/{concertId}/draw
     GET /concerts/{concertId}/draw/entries
     POST /reservations

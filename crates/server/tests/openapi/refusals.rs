@@ -1,7 +1,7 @@
 //! The refusals of each call, as the contract lists them.
 
 /// What each call may refuse in words of its own, besides what any call may.
-pub(crate) const REFUSALS: [(&str, &[&str]); 53] = [
+pub(crate) const REFUSALS: [(&str, &[&str]); 54] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -20,6 +20,10 @@ pub(crate) const REFUSALS: [(&str, &[&str]); 53] = [
     ("GET /concerts/{concertId}/dates", &TURN),
     ("GET /concerts/{concertId}/seats", &TURN),
     ("GET /concerts/{concertId}/sections", &["404 performance-not-found", "403 queue-token-waiting"]),
+    (
+        "GET /concerts/{concertId}/seats/events",
+        &["404 performance-not-found", "403 queue-token-waiting", "403 queue-token-expired", "429 too-many-requests"],
+    ),
     (
         "POST /reservations",
         &[

@@ -7,6 +7,7 @@ pub(crate) mod evening;
 pub(crate) mod flood;
 pub(crate) mod raw;
 pub(crate) mod room;
+pub(crate) mod seat_events;
 pub(crate) mod stream;
 
 use std::time::Duration;

@@ -8,15 +8,16 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use jiff::civil::Date;
 use onsale_app::catalogue::Showing;
-use onsale_app::seat_map::{Chunk, SeatStatus, ViewCache, Which};
+use onsale_app::seat_map::{Chunk, Frame, FrameKind, Part, Position, SeatStatus, ViewCache, Which};
 use onsale_domain::concert::LaidSection;
 use serde::Serialize;
 
 use super::Written;
 use crate::http::reply::{append_json, to_json};
 use crate::http::routes::concert::{SeatShown, SeatsOfDate, SeatsOfPerformance, ShownStatus};
+use crate::http::routes::seat_events::{Reset, SeatChanges};
 use crate::http::routes::section::LaidSectionShown;
-use crate::http::values::{Day, Id, Instant};
+use crate::http::values::{Day, EventId, Id, Instant};
 
 type SeatView = onsale_app::seat_map::SeatView<SeatTexts>;
 
@@ -98,6 +99,7 @@ fn write_performance(text: &mut Vec<u8>, view: &SeatView, which: Which, section:
         performance_id: Id(showing.id),
         starts_at: Instant(showing.starts_at),
         remaining: view.remaining,
+        version: view.version,
         seats: Vec::new(),
     }));
     let mut first = true;
@@ -176,5 +178,34 @@ fn write_seats(showing: &Showing, chunk: &Chunk, which: Which, only: Option<&str
         let (section, row) = (place.map(|(section, _)| &*section.name), place.map(|(_, row)| &*row.name));
         append_json(&mut text, &SeatShown { seat, section, row, grade, price, status });
     }
+    text.into()
+}
+
+/// A frame as a server-sent event for the listeners of a part, who share the bytes; `None` if they do not need it.
+pub(crate) fn event_of(frame: &Frame, part: Part) -> Option<Bytes> {
+    frame.text(part, |frame| write_event(frame, part))
+}
+
+fn write_event(frame: &Frame, part: Part) -> Bytes {
+    let id = EventId(Position { history: Some(frame.history), version: frame.version });
+    let (version, as_of) = (frame.version, Instant(frame.as_of));
+    let (name, data) = match frame.kind {
+        FrameKind::Reset => ("event: reset\n", to_json(&Reset { version, as_of })),
+        FrameKind::Changes | FrameKind::Beat => {
+            let ranges = |status| frame.ranges(part, status);
+            let changes = SeatChanges {
+                version,
+                as_of,
+                available: ranges(SeatStatus::Available),
+                held: ranges(SeatStatus::Held),
+                sold: ranges(SeatStatus::Sold),
+                blocked: ranges(SeatStatus::Blocked),
+            };
+            ("", to_json(&changes))
+        }
+    };
+    let mut text = format!("{name}id: {id}\ndata: ").into_bytes();
+    text.extend_from_slice(&data);
+    text.extend_from_slice(b"\n\n");
     text.into()
 }

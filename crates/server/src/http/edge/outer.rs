@@ -27,7 +27,7 @@ use crate::http::input::coding;
 use crate::http::input::staff::StaffCall;
 use crate::http::input::user_session::{self, Offered};
 use crate::http::reply::problem::Problem;
-use crate::http::routes::waiting_room_events::EVENTS_PATH;
+use crate::http::routes::waiting_room_events::is_event_stream;
 
 /// The paths that a connection in a reserved slot may call.
 const RESERVED_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -103,7 +103,7 @@ impl Outer {
             let is_from_own_page = guard::has_own_origin(&self.app.web, &request);
             request.extensions_mut().insert(StaffCall { request_id: request_id.clone(), is_from_own_page });
         }
-        if request.uri().path() == EVENTS_PATH {
+        if is_event_stream(request.uri().path()) {
             request.extensions_mut().insert(Peer::new(pulse.clone()));
         }
         let offered = Offered::of(&self.app, &request, || guard::is_from_own_page(&self.app.web, &request));

@@ -13,10 +13,10 @@ use onsale_domain::waiting_room::{PutBack, Token};
 use crate::auth::{Checked, Refused};
 use crate::http::App;
 use crate::http::input::user_session::Offered;
-use crate::http::input::{PathArgs, staff};
+use crate::http::input::{PathArgs, RawQuery, staff};
 use crate::http::openapi::{Input, Operation, Proof};
 use crate::http::reply::problem::{Code, Problem};
-use crate::http::values::Id;
+use crate::http::values::{Id, PathId};
 
 const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
 
@@ -230,6 +230,22 @@ async fn put_back(app: &App, room: &Arc<LiveRoom>, token: &Token) -> Result<(), 
     Ok(())
 }
 
+/// The queue token of a client that may not be able to set a header, as a browser's `EventSource`: `?token=` counts if there is no
+/// header. A token in the query stands for its user even with `ONSALE_AUTH=jwt`, because such a client cannot send a bearer either.
+///
+/// # Errors
+/// As [`QueueToken::check`].
+pub(crate) async fn token_of_stream(
+    in_query: Option<String>,
+    parts: &mut Parts,
+    app: &App,
+) -> Result<QueueToken, Problem> {
+    match (in_query, token_text(&parts.headers)) {
+        (Some(text), None) => QueueToken::check(Some(&text), &Caller::without_bearer(), app).await,
+        _ => QueueToken::from_request_parts(parts, app).await,
+    }
+}
+
 pub(crate) fn token_text(headers: &HeaderMap) -> Option<&str> {
     headers.get(QUEUE_TOKEN).map(|value| value.to_str().unwrap_or(""))
 }
@@ -268,18 +284,25 @@ impl Turn {
     }
 }
 
-impl FromRequestParts<App> for Turn {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let QueueToken { token, room, .. } = QueueToken::from_request_parts(parts, app).await?;
+impl Turn {
+    /// The turn of a token that was checked, of the concert of the path if the path names one.
+    async fn of(QueueToken { token, room, .. }: &QueueToken, parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let path = PathArgs::from_request_parts(parts, app).await?;
         let another = |concert| ConcertId::parse(concert) != Some(token.concert);
         if path.get("concertId").is_some_and(another) {
             return Err(Problem::new(Code::QueueTokenInvalid));
         }
-        let expired = !is_active(&room, &token, Purpose::Use, app).await?;
-        Ok(Self { token, expired })
+        let expired = !is_active(room, token, Purpose::Use, app).await?;
+        Ok(Self { token: token.clone(), expired })
+    }
+}
+
+impl FromRequestParts<App> for Turn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let found = QueueToken::from_request_parts(parts, app).await?;
+        Self::of(&found, parts, app).await
     }
 }
 
@@ -290,6 +313,36 @@ impl Input for Turn {
         operation.paragraph(
             "● Needs a queue token of this concert whose status is ACTIVE. The token is checked before anything else.",
         );
+    }
+}
+
+/// A turn for an event stream, which uses it as any call does and then lasts as long as the turn. The token is in the header or in
+/// the query.
+pub(crate) struct StreamTurn {
+    pub(crate) token: Token,
+    /// The room of the token.
+    pub(crate) room: Arc<LiveRoom>,
+    /// Whether the turn is over.
+    pub(crate) is_over: bool,
+}
+
+impl FromRequestParts<App> for StreamTurn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        // The other parameters are read once the token is good.
+        let in_query = RawQuery::from_request_parts(parts, app).await?.optional("token");
+        let found = token_of_stream(in_query, parts, app).await?;
+        let Turn { token, expired } = Turn::of(&found, parts, app).await?;
+        Ok(Self { token, room: found.room, is_over: expired })
+    }
+}
+
+impl Input for StreamTurn {
+    fn describe(operation: &mut Operation) {
+        operation.path::<Id<ConcertId>>(ConcertId::NAME, ConcertId::DESCRIPTION);
+        Turn::describe(operation);
+        operation.proof(Proof::QueueTokenInQuery);
     }
 }
 

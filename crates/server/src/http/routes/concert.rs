@@ -254,6 +254,8 @@ pub(crate) struct SeatsOfPerformance<'a> {
     pub(crate) performance_id: Id<PerformanceId>,
     pub(crate) starts_at: Instant,
     pub(crate) remaining: u32,
+    /// The version that these seats are as of. The events of the performance continue after it.
+    pub(crate) version: u64,
     // The last member: `seat_json` writes its elements behind the other members.
     pub(crate) seats: Vec<SeatShown<'a>>,
 }
@@ -289,6 +291,7 @@ impl Sample for SeatsOfDate<'_> {
             "date": "2026-12-19",
             "performances": [{
                 "performanceId": sample::PERFORMANCE, "startsAt": "2026-12-19T10:00:00.000Z", "remaining": 49,
+                "version": 1,
                 "seats": [
                     {"seat": 1, "section": "A", "row": "1", "grade": "R", "price": 50000, "status": "AVAILABLE"},
                     {"seat": 2, "section": "A", "row": "1", "grade": "R", "price": 50000, "status": "HELD"}

@@ -18,6 +18,7 @@ pub(crate) mod places;
 pub(crate) mod refund;
 pub(crate) mod refund_policy;
 pub(crate) mod reservation;
+pub(crate) mod seat_events;
 mod seats;
 pub(crate) mod section;
 pub(crate) mod session;

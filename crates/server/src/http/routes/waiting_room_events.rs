@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::http::App;
 use crate::http::edge::{OpenStream, Peer};
-use crate::http::input::callers::{Caller, QueueToken, token_text};
+use crate::http::input::callers::{QueueToken, token_of_stream};
 use crate::http::input::{Parameters, Query};
 use crate::http::openapi::{Content, Input, Operation, Output, Proof, Sample};
 use crate::http::reply::problem::{Code, Problem};
@@ -40,22 +40,24 @@ const REPEAT_EVERY: Duration = Duration::from_secs(10);
 
 /// A comment is sent if there was no event for this long. A client that is gone is noticed only by what it does not
 /// acknowledge: 20 seconds after that was sent, so within 25 seconds in all.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
+pub(super) const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// The same once the client has shut its sending side. If it is gone, its system answers the first comment with a
 /// reset, and the second one fails.
-const PROBE_EVERY: Duration = Duration::from_millis(500);
+pub(super) const PROBE_EVERY: Duration = Duration::from_millis(500);
 
 /// When a token with too many streams may try again, in seconds.
-const STREAMS_RETRY_SECONDS: u32 = 5;
+pub(super) const STREAMS_RETRY_SECONDS: u32 = 5;
 
-/// The path of the event stream.
-pub(crate) const EVENTS_PATH: &str = "/queue/token/events";
+/// Whether a path is that of an event stream of visitors.
+pub(crate) fn is_event_stream(path: &str) -> bool {
+    path == "/queue/token/events" || (path.starts_with("/concerts/") && path.ends_with("/seats/events"))
+}
 
 /// The longest time before a client reconnects, in milliseconds. The first event carries it as `retry`.
 const RETRY_MILLIS_MAX: u64 = 3_000;
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// nginx passes each event on at once if an answer has this header with the value `no`.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -67,8 +69,7 @@ struct TokenQuery {
     token: Option<String>,
 }
 
-/// A queue token from the header, or from `?token=`, as a browser's `EventSource` sets no header. A token in the
-/// query stands for its user even with `ONSALE_AUTH=jwt`, because such a client cannot send a bearer either.
+/// A queue token from the header, or from `?token=`, as a browser's `EventSource` sets no header.
 pub(crate) struct StreamToken(QueueToken);
 
 impl FromRequestParts<App> for StreamToken {
@@ -77,10 +78,7 @@ impl FromRequestParts<App> for StreamToken {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let mut query = Query::<TokenQuery>::from_request_parts(parts, app).await?;
         let in_query = query.read()?.token;
-        match (in_query, token_text(&parts.headers)) {
-            (Some(text), None) => QueueToken::check(Some(&text), &Caller::without_bearer(), app).await.map(Self),
-            _ => QueueToken::from_request_parts(parts, app).await.map(Self),
-        }
+        token_of_stream(in_query, parts, app).await.map(Self)
     }
 }
 
@@ -281,14 +279,14 @@ impl Follower {
         };
         // Browsers send the id of the last event when they reconnect, which distinguishes a reconnect from a first request.
         let event = Event::default().event(name).id(place.event_id()).data(serde_json::to_string(place).ok()?);
-        Some(if is_first { event.retry(self.retry()) } else { event })
+        Some(if is_first { event.retry(retry_of(&self.room)) } else { event })
     }
+}
 
-    /// How long the client waits before it reconnects: random, so that the clients of a server that stopped do not come
-    /// back at once, and at most half of the silence that costs a turn.
-    fn retry(&self) -> Duration {
-        let claim_seconds = self.room.snapshot().room.settings.claim_seconds;
-        let longest = (u64::from(claim_seconds) * 500).clamp(1, RETRY_MILLIS_MAX);
-        Duration::from_millis(rand::random_range(longest / 3..=longest))
-    }
+/// How long the client of a stream waits before it reconnects: random, so that the clients of a server that stopped do not come
+/// back at once, and at most half of the silence that costs a turn.
+pub(super) fn retry_of(room: &LiveRoom) -> Duration {
+    let claim_seconds = room.snapshot().room.settings.claim_seconds;
+    let longest = (u64::from(claim_seconds) * 500).clamp(1, RETRY_MILLIS_MAX);
+    Duration::from_millis(rand::random_range(longest / 3..=longest))
 }

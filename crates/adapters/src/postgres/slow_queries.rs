@@ -53,6 +53,7 @@ pub(super) enum Kind {
     AdminLog,
     Attendees,
     Figures,
+    Leavings,
     Tickets,
     CheckIns,
 }

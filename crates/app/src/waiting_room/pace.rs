@@ -9,8 +9,26 @@ const QUICK_PURCHASE_SECONDS: f64 = 2.0;
 /// A usual purchase: a user who chooses seats and pays, in seconds.
 const USUAL_PURCHASE_SECONDS: f64 = 60.0;
 
+/// The quickest mean purchase that counts as possible: programs that hold and pay at once, in seconds.
+const QUICKEST_PURCHASE_SECONDS: f64 = 0.5;
+
+/// Until this many users were admitted, bounds of a wait follow from the settings alone.
+const ADMITTED_BEFORE_MEASURED: u64 = 10;
+
+/// For the bounds of a wait, the assumption and this many measured purchases have equal weight.
+const DOUBTED_PURCHASES: f64 = 2.0;
+
+/// Width of the bounds of a mean of one measured purchase, as a natural logarithm. It shrinks with the root of their number.
+const DOUBT: f64 = 1.2;
+
+/// The least width of these bounds, as a natural logarithm: purchases get slower and quicker during a sale.
+const DOUBT_LEAST: f64 = 0.12;
+
 /// The assumption and this many measured purchases have equal weight.
-const ASSUMED_PURCHASES: f64 = 10.0;
+const ASSUMED_PURCHASES: f64 = 3.0;
+
+/// The most weight of the guess after a start in the middle of a sale, in purchases.
+const GUESSED_PURCHASES: f64 = 10.0;
 
 /// A measurement of this age, in seconds, has 1/e of the weight of a new one.
 const MEMORY_SECONDS: f64 = 120.0;
@@ -92,7 +110,7 @@ impl Pace {
     /// turns is about the mean time they still last. The guess has no more weight than the assumption: other instances
     /// may state estimates close to the assumption for some time.
     pub(super) fn resumed(running: Running, ended: u64, at: Timestamp) -> Self {
-        let known = running.present.min(precise(ended)).min(ASSUMED_PURCHASES);
+        let known = running.present.min(precise(ended)).min(GUESSED_PURCHASES);
         let mean = running.present_seconds / running.present.max(1.0);
         // If all turns last equally long, that is twice the mean age; if they end at random, once the mean age.
         let purchase_seconds = known * mean * 1.4;
@@ -129,9 +147,10 @@ impl Pace {
 
     /// Mean duration of a used turn, in seconds.
     pub(super) fn purchase_seconds(&self, settings: &Settings) -> f64 {
-        // The geometric mean: at most as wrong for the quick purchase as for the usual one.
-        let assumed = (QUICK_PURCHASE_SECONDS * USUAL_PURCHASE_SECONDS).sqrt();
-        let usual = assumed.min(f64::from(settings.active_seconds));
+        // Estimates change by a bounded factor between two polls. If purchases are slow, clients poll many times while they wait,
+        // so an estimate that began too low is right after a small part of the wait. One that began too high never would be:
+        // if purchases are quick, most of the line is called before.
+        let usual = QUICK_PURCHASE_SECONDS.min(f64::from(settings.active_seconds));
         let weight = self.purchases / (self.purchases + ASSUMED_PURCHASES);
         let measured = self.purchase_seconds.max(0.05) / self.purchases.max(0.05);
         let blended = usual.powf(1.0 - weight) * measured.powf(weight);
@@ -140,12 +159,31 @@ impl Pace {
         blended.max(age * (1.0 - weight)).max(0.05)
     }
 
-    /// Mean duration of a turn, absentees included, in seconds.
-    pub(super) fn turn_seconds(&self, settings: &Settings) -> f64 {
+    /// Bounds of the mean duration of a used turn, in seconds, after this many admissions: from programs that pay at once to a
+    /// usual purchase at first, then around what is measured.
+    pub(super) fn purchase_bounds(&self, settings: &Settings, admitted: u64) -> (f64, f64) {
+        let likely = self.purchase_seconds(settings);
+        let longest = f64::from(settings.active_seconds);
+        let (quick, usual) = (QUICKEST_PURCHASE_SECONDS.min(longest), USUAL_PURCHASE_SECONDS.min(longest));
+        let known = if admitted < ADMITTED_BEFORE_MEASURED { 0.0 } else { self.purchases };
+        let weight = known / (known + DOUBTED_PURCHASES);
+        let width = DOUBT_LEAST + DOUBT / (known + 1.0).sqrt();
+        let towards = |assumed: f64, measured: f64| assumed.powf(1.0 - weight) * measured.powf(weight);
+        let (least, most) = (towards(quick, likely * (-width).exp()), towards(usual, likely * width.exp()));
+        (least.min(likely), most.max(likely))
+    }
+
+    /// Mean duration of a turn, absentees included, in seconds, if a purchase lasts this long.
+    pub(super) fn turn_seconds_of(&self, purchase_seconds: f64, settings: &Settings) -> f64 {
         let absent = self.absent + self.running.silent();
         let all = absent + self.purchases + self.running.present + ASSUMED_PURCHASES;
         let share = absent / all;
-        (1.0 - share) * self.purchase_seconds(settings) + share * lapse_seconds(settings.claim_seconds)
+        (1.0 - share) * purchase_seconds + share * lapse_seconds(settings.claim_seconds)
+    }
+
+    /// Mean duration of a turn, absentees included, in seconds.
+    pub(super) fn turn_seconds(&self, settings: &Settings) -> f64 {
+        self.turn_seconds_of(self.purchase_seconds(settings), settings)
     }
 }
 

@@ -217,6 +217,12 @@ impl LiveTurn {
         self.claimed.store(true, Ordering::Relaxed);
     }
 
+    /// Until when silence does not end the turn, by the row: signs of life that only this process knows are lost with it. `None`
+    /// once the turn was used.
+    pub(super) fn claim_before(&self, claim_seconds: u32) -> Option<Timestamp> {
+        (!self.is_claimed()).then(|| self.turn.claim_before(claim_seconds))
+    }
+
     pub(super) fn is_claimed(&self) -> bool {
         self.claimed.load(Ordering::Relaxed)
     }

@@ -248,6 +248,11 @@ impl Turn {
         last_hold.map_or(self.active_until, |held_until| held_until.max(self.active_until))
     }
 
+    /// Until when the turn is safe without another sign of life, by this row: the tolerance is a reserve.
+    pub fn claim_before(&self, claim_seconds: u32) -> Timestamp {
+        self.seen_at.plus_seconds(claim_seconds).min(self.active_until)
+    }
+
     /// When silence ends the turn, if no sign of life arrives; `None` if it was used.
     pub fn lapses_at(&self, claim_seconds: u32) -> Option<Timestamp> {
         (!self.claimed).then(|| self.seen_at.plus_seconds(claim_seconds).plus_millis(Self::PATIENCE_MILLIS))

@@ -16,6 +16,9 @@ const LOOK_EVERY = 1_000;
 /** A hold that ends within this many seconds is not taken up again: it may have ended when the page shows it. */
 const LEFT_MIN = 1;
 
+/** Seconds after which the turn of a closed page is given up. A page that is loaded again keeps it. */
+const LEAVE_GRACE = 10;
+
 const ENDED = "Your turn has ended. If you enter again, you start at the end of the line.";
 
 export function hallView(concert, place, signal, { payments, onStep, onOver, onTicket, onUndecided }) {
@@ -220,13 +223,21 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     return begun ? { performanceId, date, startsAt: begun.startsAt, remaining: begun.remaining, hasBegun: true } : null;
   }
 
+  /** A closed page gives the turn up, unless its visitor may hold seats, in this tab or another. */
+  const onPageHide = () => {
+    if (hold || own.length || desk.isBusy() || undecided(account.user).length) return;
+    api.leaveSoon(token, LEAVE_GRACE);
+  };
+
   const start = async () => {
-    await guarded(async () => {
+    const holdsAreRead = await guarded(async () => {
       await lookAtDates();
       await recover();
       account.refresh();
+      return true;
     });
     if (signal.aborted) return;
+    if (holdsAreRead) addEventListener("pagehide", onPageHide, { signal });
     const onDone = ({ detail }) => {
       if ((detail.user ?? detail.wish?.user) === account.user) guarded(lookAtHolds);
     };

@@ -12,6 +12,7 @@ use crate::waiting_room::estimate::{EstimateMetrics, Estimates};
 use crate::waiting_room::outlook::{Forecaster, Move, Outlook};
 use crate::waiting_room::pace::Running;
 use crate::waiting_room::promises::{Forgiveness, Promises};
+use crate::waiting_room::standing::Wait;
 
 /// Counters and line of a room, as of one commit.
 #[derive(Clone, Debug)]
@@ -32,8 +33,9 @@ impl Snapshot {
         self.outlook.longest_interval(position)
     }
 
-    pub(super) fn estimated_wait_seconds(&self, position: u64) -> u64 {
-        self.outlook.estimated_wait_seconds(position)
+    /// The wait of a position if the room admits users from now on.
+    pub(super) fn wait(&self, position: u64) -> Wait {
+        self.outlook.wait(position)
     }
 
     /// Whether an entry number may still be on the list: before the closing only if it was not given up.
@@ -210,7 +212,7 @@ impl Published {
         self.estimates.settle(room.served, at, &self.estimate_metrics);
         let last = room.issued.max(redis_issued.min(room.blocks.reserved_to));
         if let Some(position) = snapshot.line.position(last).filter(|_| self.estimates.is_due(last, at)) {
-            self.estimates.note(last, at, snapshot.estimated_wait_seconds(position));
+            self.estimates.note(last, at, snapshot.wait(position));
         }
     }
 

@@ -20,10 +20,10 @@ const EXTENDED_READ_TOGETHER_MAX: usize = 1_000;
 
 /// What a turn is for a token.
 pub(super) enum Shown {
-    /// It runs until then, live holds included.
-    Runs(Timestamp),
+    /// It runs until then, live holds included. The second instant is [`LiveTurn::claim_before`], here and below.
+    Runs(Timestamp, Option<Timestamp>),
     /// It ended just now, and an extension of a hold may be under way: it is shown as of before this end.
-    JustEnded(Timestamp),
+    JustEnded(Timestamp, Option<Timestamp>),
     /// There is none, it is over, or it belongs to another token.
     Over,
     /// It seems to be over, but a hold that another instance took may keep it running.
@@ -67,7 +67,14 @@ impl Turns {
     }
 
     /// Shows a token to its turn. If the turn runs, that is a sign of life, and with [`Purpose::Use`] its first use.
-    pub(super) fn show(&self, token: &Token, purpose: Purpose, is_from_redis: bool, instants: Instants) -> Shown {
+    pub(super) fn show(
+        &self,
+        token: &Token,
+        purpose: Purpose,
+        is_from_redis: bool,
+        claim_seconds: u32,
+        instants: Instants,
+    ) -> Shown {
         let Instants { now, as_of, may_be_outdated } = instants;
         // For reading: what a call notes below are atomics of the turn, so calls do not wait for each other.
         let turns = self.by_place.read();
@@ -81,7 +88,7 @@ impl Turns {
             if is_use {
                 turn.note_use();
             }
-            return Shown::Runs(turn.lasts_until(now));
+            return Shown::Runs(turn.lasts_until(now), turn.claim_before(claim_seconds));
         }
         if turn.ended || turn.is_rejected(token) {
             return Shown::Over;
@@ -90,7 +97,7 @@ impl Turns {
         // then the turn is shown as it was, unless its room has settled it, which is exact.
         let shown_until = turn.shown_until();
         if now < shown_until {
-            return Shown::JustEnded(turn.known_end());
+            return Shown::JustEnded(turn.known_end(), turn.claim_before(claim_seconds));
         }
         // A refresh after that has seen what was decided before the end.
         if may_be_outdated && as_of < shown_until { Shown::Unsure } else { Shown::Over }
@@ -99,6 +106,11 @@ impl Turns {
     /// Whether the turn of a token runs. No sign of life.
     pub(super) fn runs(&self, token: &Token, at: Timestamp) -> bool {
         self.by_place.read().get(&token.place).is_some_and(|turn| turn.runs(at) && !turn.is_rejected(token))
+    }
+
+    /// Whether the turn of a token had a sign of life after this instant, at this process.
+    pub(super) fn was_seen_after(&self, token: &Token, at: Timestamp) -> bool {
+        self.by_place.read().get(&token.place).is_some_and(|turn| at < turn.seen() && !turn.is_rejected(token))
     }
 
     /// Counts the turns that run.

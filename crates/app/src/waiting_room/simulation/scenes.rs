@@ -13,7 +13,7 @@ fn check(name: &str, report: &mut Report, polls: u32) {
     let after_entry = report.polls.iter().max().copied().unwrap_or(0);
     println!(
         "{name}: sold {} at {:?}, turns used within {within} ms (p95 of {}), estimates x{:.2} /{:.2} of {}, {} jumps, \
-         {after_entry} polls a second, {} lost",
+         {after_entry} polls a second, {} lost, inside {:?} {:.2}, close {:?} {:.2}, users {:?} {:.2}",
         report.sold,
         report.sold_out_at,
         report.unused.len(),
@@ -22,12 +22,22 @@ fn check(name: &str, report: &mut Report, polls: u32) {
         report.compared,
         report.jumps.len(),
         report.lost,
+        report.inside,
+        part(report.inside),
+        report.close,
+        part(report.close),
+        report.told_well,
+        part(report.told_well),
     );
     let first = report.jumps.iter().take(5).collect::<Vec<_>>();
     assert!(report.jumps.is_empty(), "{name}: estimates jump: {first:#?}");
     assert!(within <= 2_000, "{name}: 95 % of the turns are used within {within} ms");
     assert_eq!(report.lost, 0, "{name}: a client that polls in time lost its turn");
     assert!(after_entry <= polls, "{name}: {after_entry} polls in a second");
+}
+
+fn part((some, all): (u64, u64)) -> f64 {
+    if all == 0 { 1.0 } else { some as f64 / all as f64 }
 }
 
 fn settings(max_active: u32, admit_per_second: u32) -> Settings {
@@ -205,20 +215,23 @@ fn most_of_the_line_leaves() {
 }
 
 #[test]
-fn a_paused_room_states_what_it_stated_before() {
+fn a_paused_room_states_no_wait_and_then_what_it_stated_before() {
     let at = |millis| START.plus_millis(millis);
     let mut room = SimulatedRoom::new(settings(10, 10), 2_000, at(0));
     let last = (0..200).map(|number| room.enter(&format!("u{number}"), at(number))).last().expect("a token");
     let told = |room: &SimulatedRoom, millis| match standing(&room.instances[0], &last, Purpose::Poll, at(millis)) {
-        Standing::Waiting { estimated_wait_seconds, .. } => estimated_wait_seconds,
+        Standing::Waiting { wait, .. } => wait,
         other => panic!("the last place is not in line: {other:?}"),
     };
     (1..20).for_each(|tick| room.drive(at(200 + tick * 100)));
+    let before = told(&room, 2_500).expect("a wait");
+    assert!(before.seconds > 100, "190 places and 10 turns of some seconds: {before:?}");
     room.configure(Patch { paused: Some(true), ..Patch::default() }, at(2_500));
-    let before = told(&room, 2_500);
-    assert!(before > 100, "190 places and 10 turns of some seconds: {before} s");
     for millis in (2_600..60_000).step_by(100) {
         room.drive(at(millis));
-        assert_eq!(told(&room, millis), before, "after {millis} ms");
+        assert_eq!(told(&room, millis), None, "after {millis} ms");
     }
+    room.configure(Patch { paused: Some(false), ..Patch::default() }, at(60_000));
+    let (is, was) = (told(&room, 60_000).expect("a wait").seconds, before.seconds);
+    assert!(is.abs_diff(was) <= 2, "the wait goes on from {was} s: {is} s");
 }

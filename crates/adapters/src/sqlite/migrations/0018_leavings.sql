@@ -1,0 +1,3 @@
+-- Clients that left -------------------------------------------------------------------------------------------------
+--
+-- Only Postgres has the table: one process serves a file, and keeps them in memory.

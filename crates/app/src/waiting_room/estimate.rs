@@ -52,7 +52,12 @@ pub struct EstimateMetrics {
 
 impl Default for EstimateMetrics {
     fn default() -> Self {
-        Self { parts: Histogram::new(PARTS), seconds: Histogram::new(SECONDS), ends: Family::default() }
+        let ends = Family::<EndLabel, Counter>::default();
+        for bounds in [End::Before, End::Inside, End::After] {
+            // Shown from the start, also without a wait.
+            drop(ends.get_or_create(&EndLabel { bounds }));
+        }
+        Self { parts: Histogram::new(PARTS), seconds: Histogram::new(SECONDS), ends }
     }
 }
 

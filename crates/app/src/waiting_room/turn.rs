@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use onsale_domain::concert::{Extension, HoldEnd};
 use onsale_domain::ids::TokenId;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Token, Turn};
+use onsale_domain::waiting_room::{Claims, Token, Turn};
 use parking_lot::Mutex;
 
 use super::pace::{Running, seconds_between};
@@ -219,8 +219,8 @@ impl LiveTurn {
 
     /// Until when silence does not end the turn, by the row: signs of life that only this process knows are lost with it. `None`
     /// once the turn was used.
-    pub(super) fn claim_before(&self, claim_seconds: u32) -> Option<Timestamp> {
-        (!self.is_claimed()).then(|| self.turn.claim_before(claim_seconds))
+    pub(super) fn claim_before(&self, claims: Claims) -> Option<Timestamp> {
+        (!self.is_claimed()).then(|| self.turn.claim_before(claims.of(&self.turn)))
     }
 
     pub(super) fn is_claimed(&self) -> bool {
@@ -296,9 +296,11 @@ impl LiveTurn {
     }
 
     /// Whether the turn may be over, so that the next step should settle it.
-    pub(super) fn is_due(&self, claim_seconds: u32, at: Timestamp) -> bool {
+    pub(super) fn is_due(&self, claims: Claims, at: Timestamp) -> bool {
         let seen_at = self.seen().max(Timestamp::from_millis(self.forgiven.load(Ordering::Relaxed)));
         let known = Turn { seen_at, claimed: self.claimed.load(Ordering::Relaxed), ..self.turn.clone() };
-        !self.runs(at) || self.turn.is_ahead_of(at) || known.lapses_at(claim_seconds).is_some_and(|silent| silent <= at)
+        !self.runs(at)
+            || self.turn.is_ahead_of(at)
+            || known.lapses_at(claims.of(&known)).is_some_and(|silent| silent <= at)
     }
 }

@@ -4,7 +4,7 @@ import { busily } from "./account.js";
 import { announcement } from "./announcement.js";
 import * as api from "./api.js";
 import { fill, h, plural, whole } from "./dom.js";
-import { roughly } from "./time.js";
+import { between, roughly } from "./time.js";
 
 /** Dots that stand for the people in line, at most. */
 const DOTS_MAX = 120;
@@ -60,9 +60,10 @@ export function lineView(place, signal, { onLeave }) {
 }
 
 /** When the turn comes. Nothing while that is not known: the room is paused or closed, or there is nothing to come for. */
-function turnWords({ position, estimatedWaitSeconds: seconds, paused, closed, soldOut }) {
+function turnWords({ position, estimatedWaitSeconds: seconds, estimatedWait: wait, paused, closed, soldOut }) {
   if (paused || closed || soldOut || seconds == null || position === 1) return "";
-  return `Your turn comes ${seconds <= 1 ? roughly(seconds) : `in ${roughly(seconds)}`}.`;
+  if (seconds <= 1) return `Your turn comes ${roughly(seconds)}.`;
+  return `Your turn comes in ${roughly(seconds)}${wait ? `: most likely in ${between(wait)}` : ""}.`;
 }
 
 /** Counts from the number shown to the next within a second, unless the visitor asked for less motion. */

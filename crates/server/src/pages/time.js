@@ -73,6 +73,13 @@ export function minutes(seconds) {
   return `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
 }
 
+/** Text for the bounds of a wait, in seconds. */
+export function between({ low, high }) {
+  if (high < 90) return `${low} to ${high} seconds`;
+  const [least, most] = [Math.floor(low / 60), Math.ceil(high / 60)];
+  return least === 0 ? `up to ${most} minutes` : `${least} to ${most} minutes`;
+}
+
 /** Text for a stretch of time that is only estimated. */
 export function roughly(seconds) {
   if (seconds <= 1) return "any moment now";

@@ -10,6 +10,7 @@ mod entering;
 mod figures;
 mod gate;
 mod hours;
+mod leaving;
 mod notice;
 mod presale;
 mod rush;
@@ -17,3 +18,4 @@ mod strict;
 #[path = "../support/mod.rs"]
 mod support;
 mod turns;
+mod waits;

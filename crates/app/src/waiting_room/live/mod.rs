@@ -171,7 +171,7 @@ impl LiveRoom {
             };
             return Ok(placement(standing, as_of.not_before(*updated_at)));
         }
-        match self.turns.show(token, purpose, is_from_redis || is_drawn, settings.claim_seconds, instants) {
+        match self.turns.show(token, purpose, is_from_redis || is_drawn, snapshot.room.claims(), instants) {
             Shown::Runs(until, claim_before) => Ok(placement(Standing::Active { until, claim_before }, now)),
             Shown::JustEnded(until, claim_before) => {
                 Ok(placement(Standing::Active { until, claim_before }, until.plus_millis(-1)))
@@ -275,7 +275,7 @@ impl LiveRoom {
     /// The step that this room needs now, if any.
     pub(super) fn next_step(&self, at: Timestamp) -> Option<Step> {
         let snapshot = self.published.load();
-        let claim_seconds = snapshot.room.settings.claim_seconds;
+        let claims = snapshot.room.claims();
         let mut step = Step::of(self.concert);
         // Not beyond the reserved blocks: the database may have been set back behind Redis.
         let issued = self.handed_out.issued().min(snapshot.room.blocks.reserved_to);
@@ -284,7 +284,7 @@ impl LiveRoom {
             self.handed_out.writing(at);
             step.issued = issued;
         }
-        if let Some(running) = self.turns.report(&mut step, claim_seconds, at) {
+        if let Some(running) = self.turns.report(&mut step, claims, at) {
             self.published.count(running);
         }
         let is_idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty() && step.paid.is_empty();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use onsale_domain::concert::{Reservation, Status};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Step, Token, Turn};
+use onsale_domain::waiting_room::{Claims, Step, Token, Turn};
 use parking_lot::RwLock;
 
 use crate::store::HoldRecord;
@@ -72,7 +72,7 @@ impl Turns {
         token: &Token,
         purpose: Purpose,
         is_from_redis: bool,
-        claim_seconds: u32,
+        claims: Claims,
         instants: Instants,
     ) -> Shown {
         let Instants { now, as_of, may_be_outdated } = instants;
@@ -88,7 +88,7 @@ impl Turns {
             if is_use {
                 turn.note_use();
             }
-            return Shown::Runs(turn.lasts_until(now), turn.claim_before(claim_seconds));
+            return Shown::Runs(turn.lasts_until(now), turn.claim_before(claims));
         }
         if turn.ended || turn.is_rejected(token) {
             return Shown::Over;
@@ -97,7 +97,7 @@ impl Turns {
         // then the turn is shown as it was, unless its room has settled it, which is exact.
         let shown_until = turn.shown_until();
         if now < shown_until {
-            return Shown::JustEnded(turn.known_end(), turn.claim_before(claim_seconds));
+            return Shown::JustEnded(turn.known_end(), turn.claim_before(claims));
         }
         // A refresh after that has seen what was decided before the end.
         if may_be_outdated && as_of < shown_until { Shown::Unsure } else { Shown::Over }
@@ -134,19 +134,19 @@ impl Turns {
 
     /// Adds to a step what the database does not know of the turns yet. Returns a count of the turns that run; `None` if it
     /// is too early for another scan.
-    pub(super) fn report(&self, step: &mut Step, claim_seconds: u32, at: Timestamp) -> Option<Running> {
+    pub(super) fn report(&self, step: &mut Step, claims: Claims, at: Timestamp) -> Option<Running> {
         self.scans.scan(|| {
             let mut running = Running::default();
             for (place, turn) in self.by_place.read().iter() {
                 // Each list of the step is bounded. What does not fit stays marked at its turn, and the next step
                 // reports it.
                 turn.follow_clock(at);
-                turn.count(&mut running, claim_seconds, at);
+                turn.count(&mut running, claims.seconds, at);
                 let claimed = turn.is_claimed();
                 if claimed && !turn.turn.claimed && step.claimed.len() < Step::PLACES_MAX {
                     step.claimed.push(*place);
                 }
-                if !claimed && turn.is_worth_noting(claim_seconds, at) && step.seen.len() < Step::PLACES_MAX {
+                if !claimed && turn.is_worth_noting(claims.seconds, at) && step.seen.len() < Step::PLACES_MAX {
                     step.seen.push((*place, turn.seen()));
                 }
                 if !turn.turn.named && step.shown_tokens.len() < Step::PLACES_MAX {
@@ -155,7 +155,7 @@ impl Turns {
                 if step.shown_tokens.len() < Step::PLACES_MAX {
                     step.shown_tokens.extend(turn.take_to_check());
                 }
-                if turn.is_due(claim_seconds, at) && step.due.len() < Step::PLACES_MAX {
+                if turn.is_due(claims, at) && step.due.len() < Step::PLACES_MAX {
                     step.due.push(*place);
                 } else if turn.is_paid_off(at) && step.paid.len() < Step::PLACES_MAX {
                     step.paid.push(*place);

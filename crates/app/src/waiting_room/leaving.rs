@@ -209,11 +209,11 @@ impl Leaver {
             leavings.drop_all(&returned);
         }
         let read_at = rooms.now();
-        let seen = |leaving: &Leaving| {
+        let was_called = |leaving: &Leaving| {
             let room = rooms.get(leaving.token.concert);
-            room.is_some_and(|room| room.was_seen_after(&leaving.token, leaving.asked_at))
+            room.is_some_and(|room| room.was_called_after(&leaving.token, leaving.asked_at))
         };
-        leavings.merge(board.announced().await?, read_at, seen);
+        leavings.merge(board.announced().await?, read_at, was_called);
         // Withdrawn with the next visit, before any of them is due.
         let due = rooms.now().plus_millis(-SHARED_MARGIN_MILLIS);
         for leaving in board.take_due(due).await? {

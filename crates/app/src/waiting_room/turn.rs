@@ -55,6 +55,8 @@ pub(super) struct LiveTurn {
     pub(super) ended: bool,
     /// The last sign of life, in milliseconds; at least that of the row.
     seen: AtomicI64,
+    /// The last call, in milliseconds: as `seen`, without reads for an open event stream.
+    called: AtomicI64,
     /// Silence before this instant does not end the turn, in milliseconds: this process could not receive polls. Never
     /// stored, because another process may have received them.
     forgiven: AtomicI64,
@@ -87,6 +89,7 @@ impl LiveTurn {
             turn,
             ended,
             seen,
+            called: AtomicI64::new(i64::MIN),
             forgiven: AtomicI64::new(i64::MIN),
             claimed,
             holds: Vec::new(),
@@ -211,6 +214,16 @@ impl LiveTurn {
 
     pub(super) fn note_sign_of_life(&self, at: Timestamp) {
         self.seen.fetch_max(at.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Notes a call of the client itself.
+    pub(super) fn note_call(&self, at: Timestamp) {
+        self.called.fetch_max(at.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Whether the client made a call after this instant, at this process.
+    pub(super) fn was_called_after(&self, at: Timestamp) -> bool {
+        at.as_millis() < self.called.load(Ordering::Relaxed)
     }
 
     pub(super) fn note_use(&self) {

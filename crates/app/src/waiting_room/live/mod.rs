@@ -181,9 +181,9 @@ impl LiveRoom {
         }
     }
 
-    /// Whether the turn of a token had a sign of life after this instant, at this process.
-    pub(super) fn was_seen_after(&self, token: &Token, at: Timestamp) -> bool {
-        self.turns.was_seen_after(&self.resolved(token.clone()), at)
+    /// Whether the client of a turn made a call after this instant, at this process.
+    pub(super) fn was_called_after(&self, token: &Token, at: Timestamp) -> bool {
+        self.turns.was_called_after(&self.resolved(token.clone()), at)
     }
 
     /// Whether nothing is left in the concert and no hold can come back.

@@ -82,6 +82,9 @@ impl Turns {
         if turn.runs(now) && !turn.is_rejected(token) {
             let is_use = purpose == Purpose::Use;
             turn.note_sign_of_life(now);
+            if purpose != Purpose::Stream {
+                turn.note_call(now);
+            }
             if is_from_redis {
                 turn.note_token(token, is_use);
             }
@@ -108,9 +111,9 @@ impl Turns {
         self.by_place.read().get(&token.place).is_some_and(|turn| turn.runs(at) && !turn.is_rejected(token))
     }
 
-    /// Whether the turn of a token had a sign of life after this instant, at this process.
-    pub(super) fn was_seen_after(&self, token: &Token, at: Timestamp) -> bool {
-        self.by_place.read().get(&token.place).is_some_and(|turn| at < turn.seen() && !turn.is_rejected(token))
+    /// Whether the client of a turn made a call after this instant, at this process.
+    pub(super) fn was_called_after(&self, token: &Token, at: Timestamp) -> bool {
+        self.by_place.read().get(&token.place).is_some_and(|turn| turn.was_called_after(at) && !turn.is_rejected(token))
     }
 
     /// Counts the turns that run.

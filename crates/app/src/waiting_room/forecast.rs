@@ -115,7 +115,7 @@ mod tests {
         let running = Running { present: 200.0, present_seconds: 400.0, ..Running::default() };
         let mut pace = Pace::default();
         pace.measure(Change { active: 200, ..Change::default() }, AT);
-        pace.measure(Change { active: 200, called: 5_000, ended: 5_000, absent: 0 }, AT.plus_seconds(100));
+        pace.measure(Change { active: 200, called: 5_000, ended: 5_000, ..Change::default() }, AT.plus_seconds(100));
         pace.count(running);
         pace
     }

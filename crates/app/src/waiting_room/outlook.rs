@@ -91,6 +91,8 @@ pub(super) struct Move<'a> {
     pub(super) issued: u64,
     /// Turns that lapsed unused.
     pub(super) absent: u64,
+    /// The shortest of the other turns that ended, in seconds.
+    pub(super) shortest: Option<f64>,
 }
 
 impl Forecaster {
@@ -112,7 +114,7 @@ impl Forecaster {
 
     fn plan(&self, room: &Room, waiting: u64, at: Timestamp) -> Plan {
         // Measured, with a reserve, or expected: turns may end sooner than they did.
-        let expected = f64::from(room.settings.max_active) / self.pace.turn_seconds(&room.settings);
+        let expected = f64::from(room.settings.max_active) / self.pace.planned_turn_seconds(&room.settings);
         let pace = expected.max(AHEAD_OF_PACE * self.pace.calls_per_second());
         let polls = self.polls_per_second;
         if let Some(opens_at) = room.settings.sale.opens_later(at).filter(|_| room.is_early()) {
@@ -143,7 +145,7 @@ impl Forecaster {
         let called = if is_closing { 0 } else { line.users_up_to(room.served) };
         let ended = (called + u64::from(before.active)).saturating_sub(u64::from(room.active));
         let absent = moved.absent.min(ended);
-        self.pace.measure(Change { active: before.active, called, ended, absent }, at);
+        self.pace.measure(Change { active: before.active, called, ended, absent, shortest: moved.shortest }, at);
         self.called += called;
     }
 

@@ -86,6 +86,10 @@ pub(super) struct Pace {
     purchases: f64,
     /// Seconds that used turns lasted, running turns included.
     purchase_seconds: f64,
+    /// Turns that began.
+    begun: f64,
+    /// The shortest used turn that ended, in seconds. No purchase is quicker, as far as is known.
+    shortest: Option<f64>,
     /// Turns that lapsed unused.
     absent: f64,
     calls_per_second: f64,
@@ -103,6 +107,8 @@ pub(super) struct Change {
     pub(super) ended: u64,
     /// Of those, the turns that lapsed unused.
     pub(super) absent: u64,
+    /// The shortest of the others, in seconds, if it is known.
+    pub(super) shortest: Option<f64>,
 }
 
 impl Pace {
@@ -126,6 +132,8 @@ impl Pace {
         self.purchases = self.purchases * kept + precise(change.ended.saturating_sub(change.absent));
         self.purchase_seconds = self.purchase_seconds * kept + present * seconds;
         self.absent = self.absent * kept + precise(change.absent);
+        self.begun = self.begun * kept + precise(change.called);
+        self.shortest = [self.shortest, change.shortest].into_iter().flatten().reduce(f64::min);
         let calls_kept = (-seconds / CALLS_MEMORY_SECONDS).exp();
         self.calls_per_second = self.calls_per_second * calls_kept + precise(change.called) / CALLS_MEMORY_SECONDS;
     }
@@ -147,12 +155,27 @@ impl Pace {
 
     /// Mean duration of a used turn, in seconds.
     pub(super) fn purchase_seconds(&self, settings: &Settings) -> f64 {
+        self.purchase_seconds_from(QUICK_PURCHASE_SECONDS, settings)
+    }
+
+    /// Mean duration of a turn for the plan of polls, in seconds. Polls are planned for the geometric mean of a quick and a usual
+    /// purchase at first: for quick ones alone they would exceed their target.
+    pub(super) fn planned_turn_seconds(&self, settings: &Settings) -> f64 {
+        let assumed = (QUICK_PURCHASE_SECONDS * USUAL_PURCHASE_SECONDS).sqrt();
+        self.turn_seconds_of(self.purchase_seconds_from(assumed, settings), settings)
+    }
+
+    fn purchase_seconds_from(&self, assumed: f64, settings: &Settings) -> f64 {
         // Estimates change by a bounded factor between two polls. If purchases are slow, clients poll many times while they wait,
         // so an estimate that began too low is right after a small part of the wait. One that began too high never would be:
         // if purchases are quick, most of the line is called before.
-        let usual = QUICK_PURCHASE_SECONDS.min(f64::from(settings.active_seconds));
+        let usual = assumed.min(f64::from(settings.active_seconds));
         let weight = self.purchases / (self.purchases + ASSUMED_PURCHASES);
-        let measured = self.purchase_seconds.max(0.05) / self.purchases.max(0.05);
+        // No turn ends before the shortest has. Without this, the first ends among many turns would look like long purchases.
+        let shortest = self.shortest.unwrap_or(0.0);
+        let begun = (self.begun - self.absent - self.running.silent()).max(self.purchases);
+        let beyond = (self.purchase_seconds - shortest * begun).max(0.0);
+        let measured = (shortest + beyond / self.purchases.max(0.05)).max(0.05);
         let blended = usual.powf(1.0 - weight) * measured.powf(weight);
         // While few turns have ended, the running ones show that a purchase takes at least this long.
         let age = self.running.present_seconds / self.running.present.max(1.0);

@@ -307,9 +307,9 @@ impl LiveRoom {
         let Change { room, given_up, turns, ended, reservations, extensions, paid, announced } = change;
         let forgiveness = |last| self.published.forgiveness(last, at);
         let seen = SeenRows { turns: Vec::new(), ended, reservations, extensions, paid };
-        let absent = self.turns.commit(turns, &seen, forgiveness);
+        let settled = self.turns.commit(turns, &seen, forgiveness, at);
         if let Some(room) = room {
-            let committed = Committed { room, given_up, absent, redis_issued: self.handed_out.issued(), announced };
+            let committed = Committed { room, given_up, settled, redis_issued: self.handed_out.issued(), announced };
             self.published.replace(committed, self.admission.share(), at);
         }
     }

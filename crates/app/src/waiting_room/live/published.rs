@@ -7,6 +7,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room, Settings, Token};
 use parking_lot::Mutex;
 
+use super::turns::Settled;
 use crate::store::Announced;
 use crate::waiting_room::estimate::{EstimateMetrics, Estimates};
 use crate::waiting_room::outlook::{Forecaster, Move, Outlook};
@@ -69,8 +70,8 @@ pub(super) struct Committed {
     pub(super) room: Room,
     /// Places in line that were given up.
     pub(super) given_up: Vec<u64>,
-    /// The number of turns that lapsed unused.
-    pub(super) absent: u64,
+    /// The turns that ended.
+    pub(super) settled: Settled,
     /// The last place that Redis is known to have handed out.
     pub(super) redis_issued: u64,
     /// What buyers read from now on, if the commit may have changed it.
@@ -131,7 +132,7 @@ impl Published {
 
     /// Replaces the snapshot after a commit. `share` is the part of the rate that the room admits.
     pub(super) fn replace(&self, committed: Committed, share: f64, at: Timestamp) {
-        let Committed { room, given_up, absent, redis_issued, announced } = committed;
+        let Committed { room, given_up, settled, redis_issued, announced } = committed;
         // Held until the new snapshot is stored: see the field.
         let mut forecaster = self.forecaster.lock();
         let known = self.snapshot.load_full();
@@ -148,7 +149,8 @@ impl Published {
             self.promises.lock().keep(&known, at, true);
         }
         let issued = redis_issued.min(room.blocks.reserved_to);
-        let moved = Move { from: (&known.room, &before), to: (&room, &line), issued, absent };
+        let Settled { absent, shortest } = settled;
+        let moved = Move { from: (&known.room, &before), to: (&room, &line), issued, absent, shortest };
         forecaster.measure(&moved, at);
         let outlook = forecaster.next_outlook(&known.outlook, &moved, share, at);
         let outlook = outlook.map_or_else(|| known.outlook.clone(), Arc::new);
@@ -167,7 +169,7 @@ impl Published {
         }
         let (room, line) = (&known.room, &known.line);
         self.promises.lock().keep(&known, at, false);
-        let moved = Move { from: (room, line), to: (room, line), issued, absent: 0 };
+        let moved = Move { from: (room, line), to: (room, line), issued, absent: 0, shortest: None };
         forecaster.measure(&moved, at);
         if let Some(outlook) = forecaster.next_outlook(&known.outlook, &moved, share, at) {
             let next = Snapshot { outlook: Arc::new(outlook), ..Snapshot::clone(&known) };
@@ -181,7 +183,7 @@ impl Published {
         let mut forecaster = known.forecaster.lock().clone();
         let before = known.snapshot.load_full();
         let (from, to) = ((&before.room, &before.line), (&read.room, &read.line));
-        let moved = Move { from, to, issued, absent: 0 };
+        let moved = Move { from, to, issued, absent: 0, shortest: None };
         forecaster.measure(&moved, at);
         let outlook = forecaster.next_outlook(&before.outlook, &moved, share, at);
         let outlook = outlook.map_or_else(|| before.outlook.clone(), Arc::new);

@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 
 use crate::store::HoldRecord;
 use crate::waiting_room::change::SeenRows;
-use crate::waiting_room::pace::Running;
+use crate::waiting_room::pace::{Running, seconds_between};
 use crate::waiting_room::promises::Forgiveness;
 use crate::waiting_room::scan::Scans;
 use crate::waiting_room::standing::{Instants, Purpose};
@@ -28,6 +28,26 @@ pub(super) enum Shown {
     Over,
     /// It seems to be over, but a hold that another instance took may keep it running.
     Unsure,
+}
+
+/// Turns that a commit removed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Settled {
+    /// Those that lapsed unused.
+    pub(super) absent: u64,
+    /// The shortest of the others, in seconds.
+    pub(super) shortest: Option<f64>,
+}
+
+impl Settled {
+    fn note(&mut self, turn: &LiveTurn, at: Timestamp) {
+        if turn.was_unused() {
+            self.absent += 1;
+        } else {
+            let seconds = seconds_between(turn.turn.admitted_at, at);
+            self.shortest = Some(self.shortest.map_or(seconds, |shortest| shortest.min(seconds)));
+        }
+    }
 }
 
 /// The turns of one room, with what only this process knows of them.
@@ -177,19 +197,20 @@ impl Turns {
         }
     }
 
-    /// Applies a commit. Returns how many turns lapsed unused. `forgiveness` is called with the last place that is new, if
+    /// Applies a commit. Returns which turns were settled. `forgiveness` is called with the last place that is new, if
     /// there is one.
     pub(super) fn commit(
         &self,
         changed: Vec<(u64, Option<Turn>)>,
         seen: &SeenRows,
         forgiveness: impl FnOnce(u64) -> Forgiveness,
-    ) -> u64 {
+        at: Timestamp,
+    ) -> Settled {
         // Without the lock for writing, which stops the calls of all admitted users.
         if changed.is_empty() && seen.is_empty() {
-            return 0;
+            return Settled::default();
         }
-        let mut absent = 0;
+        let mut settled = Settled::default();
         let mut turns = self.by_place.write();
         // Before the turns change: afterwards no place is new.
         let new = changed.iter().filter(|(place, turn)| turn.is_some() && !turns.contains_key(place));
@@ -204,11 +225,11 @@ impl Turns {
                     }
                     turns.insert(place, turn);
                 }
-                (None, _) => absent += u64::from(turns.remove(&place).is_some_and(|turn| turn.was_unused())),
+                (None, _) => turns.remove(&place).into_iter().for_each(|turn| settled.note(&turn, at)),
             }
         }
         note_seen(&mut turns, seen);
-        absent
+        settled
     }
 
     pub(super) fn apply_seen(&self, seen: &SeenRows) {

@@ -4,13 +4,10 @@
 use super::Turn;
 use crate::time::Timestamp;
 
-/// An instance that does not know a change yet may still tell instants by the earlier setting, for this long, in milliseconds.
-const KNOWN_WITHIN_MILLIS: i64 = 2_000;
-
 /// A `claimSeconds` that was replaced by a shorter one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EarlierClaim {
-    /// It applies to turns whose last sign of life is not later than this.
+    /// It applies to turns whose last sign of life is from before this instant.
     pub until: Timestamp,
     /// The earlier setting, in seconds.
     pub seconds: u32,
@@ -28,7 +25,7 @@ pub struct Claims {
 impl Claims {
     /// The allowed silence of a turn, in seconds.
     pub fn of(&self, turn: &Turn) -> u32 {
-        let earlier = self.earlier.filter(|earlier| turn.seen_at <= earlier.until);
+        let earlier = self.earlier.filter(|earlier| turn.seen_at < earlier.until);
         earlier.map_or(self.seconds, |earlier| earlier.seconds.max(self.seconds))
     }
 
@@ -39,7 +36,7 @@ impl Claims {
         }
         let is_past = |earlier: &EarlierClaim| earlier.until.plus_seconds(earlier.seconds).plus_seconds(1) <= at;
         let longest = self.earlier.filter(|earlier| !is_past(earlier)).map_or(0, |earlier| earlier.seconds);
-        Some(EarlierClaim { until: at.plus_millis(KNOWN_WITHIN_MILLIS), seconds: longest.max(self.seconds) })
+        Some(EarlierClaim { until: at, seconds: longest.max(self.seconds) })
     }
 }
 
@@ -61,13 +58,13 @@ mod tests {
         let first = Claims { seconds: 60, earlier: None };
         assert_eq!(first.of(&turn(10)), 60);
         let shorter = set(first, 5, 100);
-        for (seen, expected) in [(90, 60), (100, 60), (102, 60), (103, 5)] {
+        for (seen, expected) in [(90, 60), (99, 60), (100, 5), (103, 5)] {
             assert_eq!(shorter.of(&turn(seen)), expected, "seen at {seen}");
         }
         let longer = set(shorter, 90, 110);
         assert_eq!((longer.of(&turn(90)), longer.of(&turn(120))), (90, 90));
         let again = set(longer, 2, 120);
-        assert_eq!((again.of(&turn(90)), again.of(&turn(121)), again.of(&turn(130))), (90, 90, 2));
+        assert_eq!((again.of(&turn(90)), again.of(&turn(119)), again.of(&turn(130))), (90, 90, 2));
         // Shorter twice: the longest of those that some client may have been told.
         let twice = set(set(first, 30, 100), 5, 101);
         assert_eq!(twice.of(&turn(90)), 60);

@@ -29,7 +29,7 @@ kinds! {
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
     AlreadyWaitlisted, LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, WaitlistFull, ApplicationNotFound, ConcertNotFound,
-    PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, EarlyHours, RoomInUse, DrawNotClosed, BeaconUnnamed, BeaconSet, Drawn, SaleOpened, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SectionUnknown, SeatsNotAvailable, SeatExists, Misplaced, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
+    PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, EarlyHours, RoomInUse, DrawNotClosed, BeaconUnnamed, BeaconSet, Drawn, SaleDrawn, SaleOpened, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SectionUnknown, SeatsNotAvailable, SeatExists, Misplaced, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
     TicketNotFound, TicketVoid, AlreadyCheckedIn, ReissueLimit, CheckInNotFound,
     CodeRequired, CodeInvalid, CodeUsedUp, CodeExists, CodeNotFound,
@@ -62,6 +62,7 @@ const OF_STAFF: &[&str] = &[
     "ReissueLimit",
     "CheckInNotFound",
     "RoomInUse",
+    "SaleDrawn",
     "SaleOpened",
     "DrawNotClosed",
     "BeaconUnnamed",

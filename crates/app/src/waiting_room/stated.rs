@@ -11,10 +11,10 @@ use super::poll_interval::Plan;
 const POSITIONS: usize = 4 * 26;
 
 /// Bound of a fall between two polls, beyond the time that passed. Below 2, as polls are late and seconds whole.
-const FALL: f64 = 1.45;
+const FALL: f64 = 1.3;
 
 /// Bound of a rise between two polls. Below 2 for the same reasons.
-const RISE: f64 = 1.5;
+const RISE: f64 = 1.4;
 
 /// A shorter estimate may rise to this one at once, in seconds.
 const FREE_SECONDS: f64 = 2.0;

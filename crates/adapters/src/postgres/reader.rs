@@ -142,6 +142,7 @@ macro_rules! query {
 }
 
 // After the macros, which it uses.
+mod leavings;
 mod reads;
 
 #[cfg(test)]

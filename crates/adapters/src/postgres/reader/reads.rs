@@ -9,15 +9,15 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, Attendee, Conflict, Draws, EntryRow, GivenBack, Leaving, LectureFilter, Listed, ListedKey,
-    LogFilter, LogRow, Manifest, Page, PerformanceFigures, Published, Reader, RefundsOf, RoomRecord, SeatRecord,
-    SeatRows, SigningKey, StoreError, Tickets, TicketsOf, UnsettledSeat, WaitingUser,
+    AppliedLecture, Attendee, Conflict, Draws, EntryRow, GivenBack, LectureFilter, Listed, ListedKey, LogFilter,
+    LogRow, Manifest, Page, PerformanceFigures, Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows,
+    SigningKey, StoreError, Tickets, TicketsOf, UnsettledSeat, WaitingUser,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Layout, Performance, Reservation};
 use onsale_domain::ids::{
     CheckInId, ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, TicketId,
-    TokenId, UserId,
+    UserId,
 };
 use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
@@ -34,8 +34,8 @@ use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
-    cancellation, code, concert_reads, draw, event, export, extension, figures, hall, idempotency, leaving,
-    lecture_reads, payment, refund, staff, staff_session, ticket_reads, waiting_list, wallet,
+    cancellation, code, concert_reads, draw, event, export, extension, figures, hall, idempotency, lecture_reads,
+    payment, refund, staff, staff_session, ticket_reads, waiting_list, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -58,7 +58,7 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     export::READS,
     extension::READS,
     figures::READS,
-    leaving::READS,
+    crate::postgres::leaving::READS,
     payment::READS,
     refund::READS,
     code::READS,
@@ -91,23 +91,6 @@ impl PostgresReader {
 
     pub(in crate::postgres) async fn published_figures(&self, since: Timestamp) -> Result<Vec<Published>, StoreError> {
         query!(self, Figures, |session| figures::published(&session, since))
-    }
-
-    pub(in crate::postgres) async fn announce_leaving(&self, leaving: &Leaving) -> Result<(), StoreError> {
-        query!(self, Leavings, |session| leaving::announce(&session, leaving))
-    }
-
-    pub(in crate::postgres) async fn withdraw_leavings(&self, tokens: &[TokenId]) -> Result<(), StoreError> {
-        query!(self, Leavings, |session| leaving::withdraw(&session, tokens))
-    }
-
-    pub(in crate::postgres) async fn announced_leavings(&self) -> Result<Vec<Leaving>, StoreError> {
-        query!(self, Leavings, |session| leaving::announced(&session))
-    }
-
-    /// A repetition after a lost connection may miss what the first attempt took: those places stay.
-    pub(in crate::postgres) async fn take_due_leavings(&self, at: Timestamp) -> Result<Vec<Leaving>, StoreError> {
-        query!(self, Leavings, |session| leaving::take_due(&session, at))
     }
 }
 

@@ -171,7 +171,7 @@ impl LiveRoom {
             };
             return Ok(placement(standing, as_of.not_before(*updated_at)));
         }
-        match self.turns.show(token, purpose, is_from_redis || is_drawn, snapshot.room.claims(), instants) {
+        match self.turns.show(token, purpose, &snapshot.room, instants) {
             Shown::Runs(until, claim_before) => Ok(placement(Standing::Active { until, claim_before }, now)),
             Shown::JustEnded(until, claim_before) => {
                 Ok(placement(Standing::Active { until, claim_before }, until.plus_millis(-1)))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use onsale_domain::concert::{Reservation, Status};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Claims, Step, Token, Turn};
+use onsale_domain::waiting_room::{Claims, Room, Step, Token, Turn};
 use parking_lot::RwLock;
 
 use crate::store::HoldRecord;
@@ -87,14 +87,7 @@ impl Turns {
     }
 
     /// Shows a token to its turn. If the turn runs, that is a sign of life, and with [`Purpose::Use`] its first use.
-    pub(super) fn show(
-        &self,
-        token: &Token,
-        purpose: Purpose,
-        is_from_redis: bool,
-        claims: Claims,
-        instants: Instants,
-    ) -> Shown {
+    pub(super) fn show(&self, token: &Token, purpose: Purpose, room: &Room, instants: Instants) -> Shown {
         let Instants { now, as_of, may_be_outdated } = instants;
         // For reading: what a call notes below are atomics of the turn, so calls do not wait for each other.
         let turns = self.by_place.read();
@@ -105,13 +98,14 @@ impl Turns {
             if purpose != Purpose::Stream {
                 turn.note_call(now);
             }
-            if is_from_redis {
+            // The database has no token of such a place until its user shows it.
+            if room.blocks.epoch > 0 || room.is_drawn_place(token.place) {
                 turn.note_token(token, is_use);
             }
             if is_use {
                 turn.note_use();
             }
-            return Shown::Runs(turn.lasts_until(now), turn.claim_before(claims));
+            return Shown::Runs(turn.lasts_until(now), turn.claim_before(room.claims()));
         }
         if turn.ended || turn.is_rejected(token) {
             return Shown::Over;
@@ -120,7 +114,7 @@ impl Turns {
         // then the turn is shown as it was, unless its room has settled it, which is exact.
         let shown_until = turn.shown_until();
         if now < shown_until {
-            return Shown::JustEnded(turn.known_end(), turn.claim_before(claims));
+            return Shown::JustEnded(turn.known_end(), turn.claim_before(room.claims()));
         }
         // A refresh after that has seen what was decided before the end.
         if may_be_outdated && as_of < shown_until { Shown::Unsure } else { Shown::Over }

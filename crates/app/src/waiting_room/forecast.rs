@@ -126,7 +126,7 @@ mod tests {
         let mut room = Room::new(Settings { max_active: 20, admit_per_second: 100, ..Settings::default() }, AT);
         room.active = 200;
         let forecast = Forecasts::new(&room, &pace, 1.0).likely;
-        let turn = pace.turn_seconds(&room.settings);
+        let turn = pace.turn_seconds_of(pace.purchase_seconds(&room.settings), &room.settings);
         for place in [200.0, 1_000.0, 10_000.0] {
             // All 200 turns end, then 20 at a time.
             let expected = turn * (1.0 + place / 20.0);

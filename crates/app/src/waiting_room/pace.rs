@@ -203,11 +203,6 @@ impl Pace {
         let share = absent / all;
         (1.0 - share) * purchase_seconds + share * lapse_seconds(settings.claim_seconds)
     }
-
-    /// Mean duration of a turn, absentees included, in seconds.
-    pub(super) fn turn_seconds(&self, settings: &Settings) -> f64 {
-        self.turn_seconds_of(self.purchase_seconds(settings), settings)
-    }
 }
 
 /// Seconds between two instants, at least 0.

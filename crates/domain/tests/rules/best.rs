@@ -280,13 +280,14 @@ proptest! {
     #[test]
     fn takes_the_best_of_all_groups(
         plan in halls(),
-        blocked in subsequence((1..=120_i64).collect::<Vec<_>>(), 0..=110),
+        blocked in subsequence((1..=120_u32).collect::<Vec<_>>(), 0..=110),
         counts in prop::collection::vec((1..=4_u32, 0..4_usize, 0..3_usize), 1..=6),
     ) {
         let mut stage = Stage::empty().concert("gala", Settings::default()).laid_out("eve", 1_000, &plan);
         stage.play("gala sells limit 20 => …\nann enters => …");
         let (id, performance) = stage.world.tables.performances.iter().next().map(|(id, row)| (*id, row.clone())).unwrap();
-        let seats: Vec<i64> = blocked.into_iter().filter(|seat| performance.seating.index_of(*seat as u32).is_some()).collect();
+        let seats = blocked.into_iter().filter(|seat| performance.seating.index_of(*seat).is_some());
+        let seats: Vec<i64> = seats.map(i64::from).collect();
         if !seats.is_empty() {
             let block = Block { performance: id, seats: seats.into(), reason: "a camera".into() };
             prop_assert!(stage.world.one(block.into()).is_ok());

@@ -6,6 +6,7 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:ident, $text:literal, $title:literal;)+) => {
         /// The code of a problem. `router.rs` is the index of calls; this is the index of their refusals.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[expect(clippy::enum_variant_names, reason = "`code-…` is about presale codes")]
         pub(crate) enum Code { $($(#[$doc])* $name),+ }
 
         impl Code {

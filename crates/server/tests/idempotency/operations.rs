@@ -191,7 +191,7 @@ fn of_tickets(named: &Named<'_>) -> Vec<Change> {
     let caller = sale.caller.clone();
     let reissue = move || caller.post(&path);
     let once = scan(performance, &tickets[1], "once");
-    let batch = json!({"checkIns": [once.clone(), scan(performance, &tickets[1], "twice")]});
+    let batch = json!({"checkIns": [once, scan(performance, &tickets[1], "twice")]});
     vec![
         of_admin(sale, 204, "DELETE", &format!("/check-ins/{check_in}"), Value::Null),
         Change { other: of_bob(sale), ..of_ada(sale, 201, reissue) },

@@ -4,7 +4,7 @@ use axum::http::Method;
 use onsale_testing::{Call, Sale};
 use serde_json::{Value, json};
 
-use crate::support::room::{admitted_at, room, token};
+use crate::support::room::{admitted_at, queue, room, token};
 use crate::support::{ONSALE, audit, millis, start, text, until};
 
 /// The instant this many seconds from now, as answers show it.
@@ -165,7 +165,7 @@ async fn a_draw_needs_its_instants() {
         assert_eq!(refused["errors"][0]["field"], field);
     }
     let paused = create(json!({"paused": true}), Value::Null).expect(201).await;
-    assert_eq!(paused["paused"], json!(true));
+    assert_eq!(queue(&sale, &text(&paused["concertId"])).await["paused"], true);
     let plain = create(json!({}), Value::Null).expect(201).await;
     let concert = text(&plain["concertId"]);
     assert_eq!((&plain["order"], &plain["drawAt"]), (&json!("arrival"), &Value::Null));

@@ -18,6 +18,7 @@ macro_rules! mixed {
 
         /// The result of a command that was not refused. Each variant has the name of its command.
         #[derive(Clone, Debug, PartialEq, Eq)]
+        #[expect(clippy::large_enum_variant, reason = "a test has few results")]
         pub(crate) enum Done {
             $($name(<$command as Command>::Output)),+
         }

@@ -41,17 +41,24 @@ pub(crate) struct Problem {
     errors: Box<[FieldError]>,
     seats: Box<[i64]>,
     position: Option<Option<u64>>,
-    opens_at: Option<Instant>,
-    early_from: Option<Option<Instant>>,
-    as_of: Option<Instant>,
-    codes_until: Option<Instant>,
+    /// In a box, as few problems have it.
+    hours: Option<Box<Hours>>,
     /// With `already-checked-in`: the time and the device of the scan that counts.
-    checked_in: Option<(Instant, Arc<str>)>,
+    checked_in: Option<Box<(Instant, Arc<str>)>>,
     pub(crate) retry_after_seconds: Option<u32>,
     /// With a 401: what is wrong with the bearer of the request.
     bearer_error: Option<&'static str>,
     /// Whether what the request names has changed since it was read, so that it has to be read again.
     pub(crate) is_outdated: bool,
+}
+
+/// Instants of a sale that refuses for now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hours {
+    opens_at: Option<Instant>,
+    early_from: Option<Option<Instant>>,
+    as_of: Option<Instant>,
+    codes_until: Option<Instant>,
 }
 
 /// The body of every answer that is not a success.
@@ -78,18 +85,19 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
     #[schemars(length(max = 20))]
     seats: &'a [i64],
-    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted. With `already-waitlisted`: the position in
+    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted, and null if the order
+    /// is not known yet. With `already-waitlisted`: the position in
     /// the waiting list; 1 gets the next place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64")]
+    #[schemars(with = "Option<u64>")]
     position: Option<Option<u64>>,
     /// With `sale-not-open`, and with `queue-token-waiting` before the opening: when the sale opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
     opens_at: Option<Instant>,
-    /// With `sale-not-open`: from when on users may enter before the opening, if they may.
+    /// With `sale-not-open`: from when on users may enter before the opening; null if they may not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Instant")]
+    #[schemars(with = "Option<Instant>")]
     early_from: Option<Option<Instant>>,
     /// With `sale-not-open`: the instant of the decision, by the clock of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,10 +132,7 @@ impl Problem {
             errors: Box::default(),
             seats: Box::default(),
             position: None,
-            opens_at: None,
-            early_from: None,
-            as_of: None,
-            codes_until: None,
+            hours: None,
             checked_in: None,
             retry_after_seconds,
             bearer_error: None,
@@ -157,8 +162,12 @@ impl Problem {
         self.detail(error)
     }
 
-    pub(crate) fn opens_at(mut self, opens_at: Option<Timestamp>) -> Self {
-        self.opens_at = opens_at.map(Instant);
+    pub(crate) fn opens_at(self, opens_at: Option<Timestamp>) -> Self {
+        self.hours(Hours { opens_at: opens_at.map(Instant), ..Hours::default() })
+    }
+
+    fn hours(mut self, hours: Hours) -> Self {
+        self.hours = Some(Box::new(hours));
         self
     }
 
@@ -173,7 +182,7 @@ impl Problem {
 
     /// Names the scan that counts.
     pub(crate) fn checked_in(mut self, at: Timestamp, device: Arc<str>) -> Self {
-        self.checked_in = Some((Instant(at), device));
+        self.checked_in = Some(Box::new((Instant(at), device)));
         self
     }
 
@@ -191,6 +200,7 @@ impl Problem {
     }
 
     pub(crate) fn body(&self) -> ProblemBody<'_> {
+        let Hours { opens_at, early_from, as_of, codes_until } = self.hours.as_deref().copied().unwrap_or_default();
         ProblemBody {
             r#type: format!("urn:onsale:problem:{}", self.code.as_str()),
             title: self.code.title(),
@@ -200,12 +210,12 @@ impl Problem {
             errors: &self.errors,
             seats: &self.seats,
             position: self.position,
-            opens_at: self.opens_at,
-            early_from: self.early_from,
-            as_of: self.as_of,
-            codes_until: self.codes_until,
-            checked_in_at: self.checked_in.as_ref().map(|(at, _)| *at),
-            device: self.checked_in.as_ref().map(|(_, device)| &**device),
+            opens_at,
+            early_from,
+            as_of,
+            codes_until,
+            checked_in_at: self.checked_in.as_ref().map(|scan| scan.0),
+            device: self.checked_in.as_ref().map(|scan| &*scan.1),
         }
     }
 

@@ -179,7 +179,7 @@ pub(crate) async fn create_reservation(
     let code_try = tries.begin(&app, &turn.token.user, body.code.as_ref());
     let code = || code_try.text(body.code.as_ref());
     for _ in 0..MOVES_MAX {
-        match decide(&app, &body, found, code(), &turn.token, &payload).await {
+        match decide(&app, (&body, &payload), found, code(), &turn.token).await {
             // Only now: under a key that was used before, the first answer counts, whatever the date is since.
             Err(problem) if problem.is_outdated => {
                 app.read(app.catalogue.know_all_of(turn.token.concert)).await?;
@@ -189,7 +189,7 @@ pub(crate) async fn create_reservation(
             answer => return answer.map_err(|problem| code_try.note(&app, problem)),
         }
     }
-    let answer = decide(&app, &body, found, code(), &turn.token, &payload).await;
+    let answer = decide(&app, (&body, &payload), found, code(), &turn.token).await;
     answer.map_err(|problem| code_try.note(&app, problem))
 }
 
@@ -198,11 +198,10 @@ const MOVES_MAX: usize = 3;
 
 async fn decide(
     app: &App,
-    body: &HoldBody,
+    (body, payload): (&HoldBody, &Payload<HoldBody>),
     (target, dates): (Target, Option<Dates>),
     code: Option<Arc<str>>,
     token: &Token,
-    payload: &Payload<HoldBody>,
 ) -> Result<Decided<Created<ReservationShown>>, Problem> {
     let calendar = app.calendar.clone();
     let show = move |Held { reservation, starts_at }: &Held| {

@@ -2,7 +2,7 @@
 
 use onsale_domain::Refusal;
 
-use super::{Code, Problem};
+use super::{Code, Hours, Problem};
 use crate::http::values::Instant;
 
 impl From<&Refusal> for Code {
@@ -84,8 +84,12 @@ impl From<&Refusal> for Problem {
                 // tries again and again.
                 let spread = if *is_drawn { rand::random_range(0..=SPREAD_SECONDS_MAX) } else { 0 };
                 let problem = problem.retry_after(opens_in_seconds.saturating_add(spread).min(OPENING_SECONDS_MAX));
-                let (early_from, as_of) = (Some(early_from.map(Instant)), Some(Instant(*as_of)));
-                Self { early_from, as_of, ..problem.opens_at(Some(*opens_at)) }
+                problem.hours(Hours {
+                    opens_at: Some(Instant(*opens_at)),
+                    early_from: Some(early_from.map(Instant)),
+                    as_of: Some(Instant(*as_of)),
+                    codes_until: None,
+                })
             }
             Refusal::EarlyHours { field } => Self::invalid_field(
                 field,
@@ -98,7 +102,7 @@ impl From<&Refusal> for Problem {
             Refusal::AlreadyWaitlisted { position } => problem.position(u64::from(*position)),
             Refusal::CodeRequired { codes_until, ends_in_seconds } => {
                 let problem = problem.retry_after((*ends_in_seconds).min(OPENING_SECONDS_MAX));
-                Self { codes_until: Some(Instant(*codes_until)), ..problem }
+                problem.hours(Hours { codes_until: Some(Instant(*codes_until)), ..Hours::default() })
             }
             Refusal::CodeExists { index } => problem.detail(format!("the code of element {index} is there already")),
             Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),

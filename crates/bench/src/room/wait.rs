@@ -84,7 +84,8 @@ async fn wait(server: &Server, line: Vec<String>) -> Outcome<Shares> {
     let began = Instant::now();
     let mut waiting: Vec<Waiting> =
         line.into_iter().map(|token| Waiting { token, polls_at: began, told: Vec::new() }).collect();
-    let (mut turns, mut called, mut shares) = (VecDeque::new(), 0_u32, Shares::default());
+    let mut turns: VecDeque<(Instant, String)> = VecDeque::new();
+    let (mut called, mut shares) = (0_u32, Shares::default());
     while !waiting.is_empty() {
         if began.elapsed() > PATIENCE {
             return Err(format!("{} users are still in line after {PATIENCE:?}", waiting.len()).into());

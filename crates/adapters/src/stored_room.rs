@@ -2,18 +2,41 @@
 //! that no writer of ours produces.
 
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Blocks, Gap, Memory, Window};
+use onsale_domain::waiting_room::{Blocks, EarlierClaim, Gap, Memory, Room, Window};
 
 /// Bytes of one admission in a stored window.
 const ADMISSION_BYTES: usize = 12;
 
-/// Encodes the admissions of the last second: 12 bytes each, an instant (8, big-endian) and a count (4).
-pub(crate) fn window_to_bytes(window: &Window) -> Vec<u8> {
-    window.parts().flat_map(|(at, many)| [&at.as_millis().to_be_bytes()[..], &many.to_be_bytes()].concat()).collect()
+/// What follows the admissions if a longer `claimSeconds` still applies to some turns. With its 16 bytes the length is no multiple
+/// of 12, so a program of an older schema, which would end such turns too early, fails to read the room.
+const EARLIER_CLAIM: [u8; 4] = *b"earl";
+
+/// Encodes the admissions of the last second: 12 bytes each, an instant (8, big-endian) and a count (4). Then, if there is one, the
+/// earlier `claimSeconds`: its mark (4 bytes), its instant (8) and the seconds (4).
+pub(crate) fn window_to_bytes(room: &Room) -> Vec<u8> {
+    let admissions = room.window.parts();
+    let mut bytes: Vec<u8> =
+        admissions.flat_map(|(at, many)| [&at.as_millis().to_be_bytes()[..], &many.to_be_bytes()].concat()).collect();
+    if let Some(EarlierClaim { until, seconds }) = room.earlier_claim {
+        bytes.extend([&EARLIER_CLAIM[..], &until.as_millis().to_be_bytes(), &seconds.to_be_bytes()].concat());
+    }
+    bytes
 }
 
-/// Decodes a window; `None` if the length is not a multiple of 12.
-pub(crate) fn window_from_bytes(bytes: &[u8]) -> Option<Window> {
+/// Decodes what [`window_to_bytes`] wrote; `None` if the length does not fit.
+pub(crate) fn window_from_bytes(bytes: &[u8]) -> Option<(Window, Option<EarlierClaim>)> {
+    if bytes.len() % ADMISSION_BYTES == 4 {
+        let (admissions, earlier) = bytes.split_last_chunk::<16>()?;
+        let (mark, earlier) = earlier.split_first_chunk::<4>()?;
+        let (until, seconds) = earlier.split_first_chunk::<8>()?;
+        let (until, seconds) = (i64::from_be_bytes(*until), u32::from_be_bytes(seconds.try_into().ok()?));
+        let earlier = EarlierClaim { until: Timestamp::from_millis(until), seconds };
+        return (*mark == EARLIER_CLAIM).then_some((admissions_from_bytes(admissions)?, Some(earlier)));
+    }
+    Some((admissions_from_bytes(bytes)?, None))
+}
+
+fn admissions_from_bytes(bytes: &[u8]) -> Option<Window> {
     if !bytes.len().is_multiple_of(ADMISSION_BYTES) {
         return None;
     }
@@ -66,6 +89,8 @@ pub(crate) fn blocks_from_bytes(bytes: &[u8]) -> Option<Blocks> {
 
 #[cfg(test)]
 mod tests {
+    use onsale_domain::waiting_room::Settings;
+
     use super::*;
 
     #[test]
@@ -79,7 +104,12 @@ mod tests {
             assert_eq!(blocks_from_bytes(&blocks_to_bytes(&blocks)), Some(blocks));
         }
         let window = Window::from_parts([(Timestamp::from_millis(1_000), 3), (Timestamp::from_millis(1_500), 4)]);
-        assert_eq!(window_from_bytes(&window_to_bytes(&window)), Some(window));
+        let room = Room { window: window.clone(), ..Room::new(Settings::default(), Timestamp::default()) };
+        let earlier = Some(EarlierClaim { until: Timestamp::from_millis(-7), seconds: 3_600 });
+        for earlier_claim in [None, earlier] {
+            let room = Room { earlier_claim, ..room.clone() };
+            assert_eq!(window_from_bytes(&window_to_bytes(&room)), Some((window.clone(), earlier_claim)));
+        }
     }
 
     #[test]
@@ -88,6 +118,6 @@ mod tests {
         let bytes = blocks_to_bytes(&blocks);
         assert_eq!(blocks_from_bytes(&bytes[1..]), None, "cut");
         assert_eq!(blocks_from_bytes(&[&bytes[..], &[0; 23]].concat()), None, "half a range");
-        assert!(window_from_bytes(&[0; 13]).is_none() && window_from_bytes(&[0; 11]).is_none());
+        assert!([4, 11, 13, 16, 28].iter().all(|length| window_from_bytes(&vec![0; *length]).is_none()));
     }
 }

@@ -7,6 +7,7 @@ pub(super) const OWN_TABLES: &[(Database, &str)] = &[
     (Database::Postgres, "onsale_schema"),
     (Database::Postgres, "event_positions"),
     (Database::Postgres, "instance_figures"),
+    (Database::Postgres, "leavings"),
 ];
 
 /// A column that only one of the two databases has.

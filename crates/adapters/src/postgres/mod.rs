@@ -28,6 +28,7 @@ mod hall;
 mod held;
 mod idempotency;
 mod identity;
+mod leaving;
 mod lecture;
 mod lecture_reads;
 mod liveness;
@@ -65,7 +66,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use onsale_app::store::news::News;
-use onsale_app::store::{Exports, FigureBoard, Retention};
+use onsale_app::store::{Exports, FigureBoard, LeaveBoard, Retention};
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -295,6 +296,10 @@ impl Store for PostgresStore {
     }
 
     fn board(&self) -> Option<Arc<dyn FigureBoard>> {
+        Some(self.reader.clone())
+    }
+
+    fn leave_board(&self) -> Option<Arc<dyn LeaveBoard>> {
         Some(self.reader.clone())
     }
 

@@ -143,6 +143,7 @@ macro_rules! query {
 
 // After the macros, which it uses.
 mod ended;
+mod leavings;
 mod reads;
 
 #[cfg(test)]

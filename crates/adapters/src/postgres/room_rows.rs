@@ -23,6 +23,8 @@ pub(super) fn read_sale(row: &Row, closed: usize, opens: usize, codes: usize) ->
 pub(super) const ROOM_COLUMNS: usize = 24;
 
 pub(super) fn read_room(row: &Row) -> Sql<Room> {
+    let window = window_from_bytes(get(row, 10)?);
+    let (window, earlier_claim) = window.ok_or(DbError::Broken("a window of admissions of a wrong length"))?;
     Ok(Room {
         settings: Settings {
             max_active: small(row, 1)?,
@@ -42,7 +44,8 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
         served: number(row, 7)?,
         given_up: number(row, 8)?,
         active: small(row, 9)?,
-        window: window_from_bytes(get(row, 10)?).ok_or(DbError::Broken("a window of admissions of a wrong length"))?,
+        window,
+        earlier_claim,
         version: number(row, 11)?,
         updated_at: instant(row, 12)?,
         blocks: blocks_from_bytes(get(row, 13)?).ok_or(DbError::Broken("blocks of places of a wrong length"))?,

@@ -27,7 +27,7 @@ pub(super) const STEPS: [&str; 18] = [
     include_str!("migrations/0015_organisers.sql"),
     include_str!("migrations/0016_revised_performances.sql"),
     include_str!("migrations/0017_buyers.sql"),
-    include_str!("migrations/0018_sessions.sql"),
+    include_str!("migrations/0018_buyers_more.sql"),
 ];
 
 /// The version that introduced `event_positions`.

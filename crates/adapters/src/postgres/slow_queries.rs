@@ -54,6 +54,7 @@ pub(super) enum Kind {
     AdminLog,
     Attendees,
     Figures,
+    Leavings,
     Tickets,
     CheckIns,
 }

@@ -228,7 +228,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresse
             big(room.served),
             big(room.given_up),
             int(room.active),
-            window_to_bytes(&room.window),
+            window_to_bytes(room),
             big(room.version),
             room.updated_at.as_millis(),
             blocks_to_bytes(&room.blocks),

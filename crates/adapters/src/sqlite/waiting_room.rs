@@ -220,7 +220,7 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
         room.served,
         room.given_up,
         room.active,
-        window_to_bytes(&room.window),
+        window_to_bytes(room),
         room.version,
         room.updated_at.as_millis(),
         blocks_to_bytes(&room.blocks),
@@ -243,6 +243,8 @@ const ROOM: &str = "concert_id, max_active, admit_per_second, active_seconds, cl
                     admitted, early_from, opened_at, draw_at, list, codes_until";
 
 fn read_room(row: &Row<'_>) -> Sql<Room> {
+    let window = window_from_bytes(row.get_ref(10)?.as_blob()?);
+    let (window, earlier_claim) = window.ok_or_else(|| broken(10, "a window of admissions of a wrong length"))?;
     Ok(Room {
         settings: Settings {
             max_active: row.get(1)?,
@@ -265,8 +267,8 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
         served: row.get(7)?,
         given_up: row.get(8)?,
         active: row.get(9)?,
-        window: window_from_bytes(row.get_ref(10)?.as_blob()?)
-            .ok_or_else(|| broken(10, "a window of admissions of a wrong length"))?,
+        window,
+        earlier_claim,
         version: row.get(11)?,
         updated_at: instant(row, 12)?,
         blocks: blocks_from_bytes(row.get_ref(13)?.as_blob()?)

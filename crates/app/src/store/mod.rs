@@ -6,6 +6,7 @@ mod draws;
 mod error;
 mod export;
 mod figures;
+mod leaving;
 mod lectures;
 pub mod locks;
 pub mod news;
@@ -28,6 +29,7 @@ pub use draws::{Draws, EntryRow};
 pub use error::StoreError;
 pub use export::{Applicant, Attendee, EXPORT_WITHIN, EXPORTED_TOGETHER, ExportRow, ExportRows, Exports};
 pub use figures::{FigureBoard, PerformanceFigures, Published};
+pub use leaving::{LeaveBoard, Leaving};
 pub use lectures::{AppliedLecture, LectureFilter, WaitingUser};
 pub use news::News;
 pub use reader::{
@@ -54,6 +56,11 @@ pub trait Store: Send + Sync {
 
     /// The table in which instances publish their figures; `None` if this database has one process.
     fn board(&self) -> Option<Arc<dyn FigureBoard>> {
+        None
+    }
+
+    /// The table in which instances announce clients that left; `None` if this database has one process.
+    fn leave_board(&self) -> Option<Arc<dyn LeaveBoard>> {
         None
     }
 

@@ -1,12 +1,18 @@
-//! How good the estimates of waiting were: the estimate of the last place in line is noted every five seconds, and compared
-//! with the actual wait when that place is admitted.
+//! How good the estimates of waiting were: what the last place in line was told is noted every five seconds, and compared with
+//! the actual wait when that place is admitted.
 
 use std::collections::VecDeque;
 
 use onsale_domain::time::Timestamp;
 use parking_lot::Mutex;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use super::pace::precise;
+use super::standing::Wait;
 
 /// An estimate is noted this often.
 const NOTED_EVERY_MILLIS: i64 = 5_000;
@@ -23,26 +29,63 @@ const PARTS: [f64; 11] = [0.1, 0.25, 0.5, 0.8, 0.9, 1.0, 1.1, 1.25, 2.0, 4.0, 10
 /// Buckets of the difference between the two, in seconds.
 const SECONDS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0];
 
-/// The histograms over all rooms.
+/// When a wait ended, by the bounds that its client was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum End {
+    Before,
+    Inside,
+    After,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabel {
+    bounds: End,
+}
+
+/// The measurements over all rooms.
 #[derive(Clone, Debug)]
 pub struct EstimateMetrics {
     parts: Histogram,
     seconds: Histogram,
+    ends: Family<EndLabel, Counter>,
 }
 
 impl Default for EstimateMetrics {
     fn default() -> Self {
-        Self { parts: Histogram::new(PARTS), seconds: Histogram::new(SECONDS) }
+        let ends = Family::<EndLabel, Counter>::default();
+        for bounds in [End::Before, End::Inside, End::After] {
+            // Shown from the start, also without a wait.
+            drop(ends.get_or_create(&EndLabel { bounds }));
+        }
+        Self { parts: Histogram::new(PARTS), seconds: Histogram::new(SECONDS), ends }
     }
 }
 
 impl EstimateMetrics {
-    /// Registers both histograms with this registry.
+    /// Registers the measurements with this registry.
     pub fn register(&self, registry: &mut Registry) {
         let help = "Actual wait divided by the estimate that the last visitor in line got; sampled every 5 s";
         registry.register("waiting_room_wait_ratio", help, self.parts.clone());
         let help = "Difference between the actual and the estimated wait of the same visitors, in either direction";
         registry.register("waiting_room_estimate_error_seconds", help, self.seconds.clone());
+        let help = "Waits of the same visitors by the bounds that they were told: ended before, inside or after them";
+        registry.register("waiting_room_waits", help, self.ends.clone());
+    }
+
+    fn observe(&self, told: &Estimate, at: Timestamp) {
+        let waited = told.at.millis_until(at);
+        let (waited_seconds, promised) = (seconds(waited), precise(told.wait.seconds));
+        self.parts.observe(waited_seconds / promised);
+        self.seconds.observe((waited_seconds - promised).abs());
+        let waited = u64::try_from(waited).unwrap_or(0);
+        let bounds = if waited < told.wait.low * 1_000 {
+            End::Before
+        } else if waited <= told.wait.high * 1_000 {
+            End::Inside
+        } else {
+            End::After
+        };
+        self.ends.get_or_create(&EndLabel { bounds }).inc();
     }
 }
 
@@ -51,8 +94,7 @@ impl EstimateMetrics {
 struct Estimate {
     place: u64,
     at: Timestamp,
-    /// The estimated instant of the admission.
-    called_at: Timestamp,
+    wait: Wait,
 }
 
 /// The estimates of one room whose places are not admitted yet, in the order of places. The lock is held for a moment, and no
@@ -66,10 +108,7 @@ impl Estimates {
         let mut open = self.0.lock();
         while let Some(told) = open.front().copied().filter(|told| told.place <= served) {
             open.pop_front();
-            let promised = told.at.millis_until(told.called_at);
-            let (waited, promised) = (seconds(told.at.millis_until(at)), seconds(promised));
-            metrics.parts.observe(waited / promised);
-            metrics.seconds.observe((waited - promised).abs());
+            metrics.observe(&told, at);
         }
     }
 
@@ -79,17 +118,16 @@ impl Estimates {
         open.back().is_none_or(|told| told.place < place && told.at.millis_until(at) >= NOTED_EVERY_MILLIS)
     }
 
-    /// Notes the estimate of a place, in seconds.
-    pub(super) fn note(&self, place: u64, at: Timestamp, seconds: u64) {
-        if seconds < SECONDS_MIN {
+    /// Notes what a place was told.
+    pub(super) fn note(&self, place: u64, at: Timestamp, wait: Wait) {
+        if wait.seconds < SECONDS_MIN {
             return;
         }
         let mut open = self.0.lock();
         if open.len() == OPEN_MAX {
             open.pop_front();
         }
-        let called_at = at.plus_seconds(u32::try_from(seconds).unwrap_or(u32::MAX));
-        open.push_back(Estimate { place, at, called_at });
+        open.push_back(Estimate { place, at, wait });
     }
 }
 
@@ -104,6 +142,10 @@ mod tests {
 
     use super::*;
 
+    fn wait(seconds: u64) -> Wait {
+        Wait { seconds, low: seconds / 2, high: seconds + 5 }
+    }
+
     fn shown(metrics: &EstimateMetrics) -> String {
         let (mut registry, mut text) = (Registry::default(), String::new());
         metrics.register(&mut registry);
@@ -116,11 +158,11 @@ mod tests {
         let (metrics, estimates) = (EstimateMetrics::default(), Estimates::default());
         let at = |second: i64| Timestamp::from_millis(second * 1_000);
         assert!(estimates.is_due(10, at(0)));
-        estimates.note(10, at(0), 20);
+        estimates.note(10, at(0), wait(20));
         assert!(!estimates.is_due(11, at(4)), "not so soon");
         assert!(!estimates.is_due(10, at(9)), "no place further back");
         assert!(estimates.is_due(30, at(5)));
-        estimates.note(30, at(5), 40);
+        estimates.note(30, at(5), wait(40));
         estimates.settle(9, at(19), &metrics);
         assert!(shown(&metrics).contains("waiting_room_wait_ratio_count 0"));
         estimates.settle(10, at(18), &metrics);
@@ -131,12 +173,14 @@ mod tests {
         let text = shown(&metrics);
         assert!(text.contains("waiting_room_wait_ratio_sum 2.4\n"), "{text}");
         assert!(text.contains("waiting_room_estimate_error_seconds_count 2\n"), "{text}");
+        assert!(text.contains("waiting_room_waits_total{bounds=\"Inside\"} 1\n"), "{text}");
+        assert!(text.contains("waiting_room_waits_total{bounds=\"After\"} 1\n"), "{text}");
     }
 
     #[test]
     fn a_place_that_is_admitted_at_once_is_not_measured() {
         let (metrics, estimates) = (EstimateMetrics::default(), Estimates::default());
-        estimates.note(1, Timestamp::default(), 1);
+        estimates.note(1, Timestamp::default(), wait(1));
         estimates.settle(1, Timestamp::from_millis(3), &metrics);
         assert!(shown(&metrics).contains("waiting_room_wait_ratio_count 0"));
     }

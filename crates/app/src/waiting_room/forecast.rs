@@ -20,14 +20,40 @@ pub(super) struct Forecast {
     calls: [f64; INSTANTS],
     /// Seconds between two admissions, in the long run.
     each: f64,
+    /// Admissions come this many standard deviations later than expected; earlier if negative.
+    late: f64,
+}
+
+/// Four fifths of all random outcomes lie within this many standard deviations of what is expected.
+const FOUR_FIFTHS: f64 = 1.28;
+
+/// What is expected of a room, and the bounds of that.
+#[derive(Debug)]
+pub(super) struct Forecasts {
+    pub(super) soonest: Forecast,
+    pub(super) likely: Forecast,
+    pub(super) latest: Forecast,
+}
+
+impl Forecasts {
+    /// `share` is the fraction of the rate that the room admits while the database is slow.
+    pub(super) fn new(room: &Room, pace: &Pace, share: f64) -> Self {
+        let (quick, slow) = pace.purchase_bounds(&room.settings, room.admitted);
+        let forecast = |purchase, late| Forecast { late, ..Forecast::of(room, pace, purchase, share) };
+        Self {
+            soonest: forecast(quick, -FOUR_FIFTHS),
+            likely: forecast(pace.purchase_seconds(&room.settings), 0.0),
+            latest: forecast(slow, FOUR_FIFTHS),
+        }
+    }
 }
 
 impl Forecast {
-    /// `share` is the fraction of the rate that the room admits while the database is slow.
-    pub(super) fn new(room: &Room, pace: &Pace, share: f64) -> Self {
+    /// If a purchase lasts this many seconds. `share` is the fraction of the rate that the room admits.
+    fn of(room: &Room, pace: &Pace, purchase: f64, share: f64) -> Self {
         let settings = &room.settings;
         let rate = (f64::from(settings.admit_per_second) * share).max(0.01);
-        let (purchase, turn) = (pace.purchase_seconds(settings), pace.turn_seconds(settings));
+        let turn = pace.turn_seconds_of(purchase, settings);
         let (active, slots) = (f64::from(room.active), f64::from(settings.max_active));
         let silent = pace.running().silent().min(active);
         let (present, free) = (active - silent, slots - active);
@@ -53,11 +79,13 @@ impl Forecast {
             *expected = before;
             seconds *= STEP;
         }
-        Self { rate, calls, each: turn / slots }
+        Self { rate, calls, each: turn / slots, late: 0.0 }
     }
 
     /// Expected seconds until a position is admitted.
     pub(super) fn seconds(&self, position: f64) -> f64 {
+        // The number of turns that end in a period varies by about its root.
+        let position = (position + self.late * position.sqrt()).max(0.0);
         let by_rate = position / self.rate;
         let (mut seconds, mut last, mut before) = (FIRST_SECONDS, 0.0, 0.0);
         for expected in self.calls {
@@ -87,7 +115,7 @@ mod tests {
         let running = Running { present: 200.0, present_seconds: 400.0, ..Running::default() };
         let mut pace = Pace::default();
         pace.measure(Change { active: 200, ..Change::default() }, AT);
-        pace.measure(Change { active: 200, called: 5_000, ended: 5_000, absent: 0 }, AT.plus_seconds(100));
+        pace.measure(Change { active: 200, called: 5_000, ended: 5_000, ..Change::default() }, AT.plus_seconds(100));
         pace.count(running);
         pace
     }
@@ -97,8 +125,8 @@ mod tests {
         let pace = measured();
         let mut room = Room::new(Settings { max_active: 20, admit_per_second: 100, ..Settings::default() }, AT);
         room.active = 200;
-        let forecast = Forecast::new(&room, &pace, 1.0);
-        let turn = pace.turn_seconds(&room.settings);
+        let forecast = Forecasts::new(&room, &pace, 1.0).likely;
+        let turn = pace.turn_seconds_of(pace.purchase_seconds(&room.settings), &room.settings);
         for place in [200.0, 1_000.0, 10_000.0] {
             // All 200 turns end, then 20 at a time.
             let expected = turn * (1.0 + place / 20.0);

@@ -12,6 +12,7 @@ mod follow;
 mod forecast;
 mod handed_out;
 pub mod home;
+mod leaving;
 mod live;
 mod outlook;
 mod pace;
@@ -46,14 +47,16 @@ use crate::store::news::News;
 use crate::store::{Announced, Reader, RoomRecord, StoreError, Unit};
 use change::Change;
 use follow::Follower;
+use leaving::Leavings;
 use retire::PlacesOfRooms;
 use rivals::Rivals;
 
 pub use driver::Driver;
 pub use estimate::EstimateMetrics;
+pub use leaving::Leaver;
 pub use live::{LiveRoom, Snapshot};
 pub use retire::OVER_AFTER_MILLIS;
-pub use standing::{Look, Placement, Purpose, Standing};
+pub use standing::{Look, Placement, Purpose, Standing, Wait};
 
 /// All rooms that are in memory, by concert. A retired room is not.
 pub struct Rooms {
@@ -80,6 +83,8 @@ pub struct Rooms {
     are_places_from_redis: AtomicBool,
     /// Rooms that another Redis opens in turns with that of this process.
     rivals: Arc<Rivals>,
+    /// Clients that announced to leave.
+    leavings: Leavings,
     /// How good the estimates of waiting were.
     pub estimates: EstimateMetrics,
     /// Users admitted by units of work of this process.
@@ -110,6 +115,7 @@ impl Rooms {
             reading: Mutex::default(),
             are_places_from_redis: AtomicBool::new(false),
             rivals: Arc::default(),
+            leavings: Leavings::default(),
             estimates: EstimateMetrics::default(),
             admitted: Counter::default(),
         };

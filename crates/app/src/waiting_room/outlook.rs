@@ -3,9 +3,10 @@
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room, Settings};
 
-use super::forecast::Forecast;
+use super::forecast::Forecasts;
 use super::pace::{Change, Pace, Running, precise, seconds_between};
 use super::poll_interval::{Plan, whole};
+use super::standing::Wait;
 use super::stated::{Earlier, Elapsed, Stated};
 
 /// Estimates are computed at this interval in seconds, and with each admission.
@@ -21,13 +22,42 @@ const SECONDS_MAX: f64 = 31_536_000.0;
 #[derive(Clone, Debug)]
 pub(super) struct Outlook {
     stated: Stated,
+    /// Bounds of the wait. Each follows its forecast as the estimate does.
+    soonest: Stated,
+    latest: Stated,
     plan: Plan,
 }
 
+/// One second's worth of admissions may come at once.
+const BURST_SECONDS: f64 = 1.0;
+
+/// A client learns of its turn this much later, in seconds: a poll in the last second, and its way.
+const LEARNS_WITHIN_SECONDS: f64 = 1.0;
+
 impl Outlook {
-    /// Whole seconds until a position is admitted, at least 1.
-    pub(super) fn estimated_wait_seconds(&self, position: u64) -> u64 {
-        whole(self.stated.seconds(precise(position)).ceil().clamp(1.0, SECONDS_MAX))
+    /// The wait of a position.
+    pub(super) fn wait(&self, position: u64) -> Wait {
+        let position = precise(position);
+        let seconds = self.stated.seconds(position).ceil().clamp(1.0, SECONDS_MAX);
+        let low = (self.soonest.seconds(position) - BURST_SECONDS).floor().clamp(0.0, seconds);
+        let high = (self.latest.seconds(position) + LEARNS_WITHIN_SECONDS).ceil().clamp(seconds, SECONDS_MAX);
+        Wait { seconds: whole(seconds), low: whole(low), high: whole(high) }
+    }
+
+    /// The outlook of a line in which no client waited.
+    fn new(forecasts: &Forecasts, plan: Plan) -> Self {
+        let Forecasts { soonest, likely, latest } = forecasts;
+        Self { stated: Stated::new(likely), soonest: Stated::new(soonest), latest: Stated::new(latest), plan }
+    }
+
+    /// The outlook that follows this one when time has passed.
+    fn follow(&self, forecasts: &Forecasts, elapsed: Elapsed, plan: Plan) -> Self {
+        Self {
+            stated: self.stated.follow(&forecasts.likely, elapsed, &plan),
+            soonest: self.soonest.follow(&forecasts.soonest, elapsed, &plan),
+            latest: self.latest.follow(&forecasts.latest, elapsed, &plan),
+            plan,
+        }
     }
 
     /// Whole seconds until a position polls again, at least 1.
@@ -61,6 +91,8 @@ pub(super) struct Move<'a> {
     pub(super) issued: u64,
     /// Turns that lapsed unused.
     pub(super) absent: u64,
+    /// The shortest of the other turns that ended, in seconds.
+    pub(super) shortest: Option<f64>,
 }
 
 impl Forecaster {
@@ -75,14 +107,14 @@ impl Forecaster {
         let ended = room.served.saturating_sub(u64::from(room.active));
         let made =
             Self { pace: Pace::resumed(running, ended, at), made_at: at, called: 0, earlier: None, polls_per_second };
-        let forecast = Forecast::new(room, &made.pace, 1.0);
-        let outlook = Outlook { stated: Stated::new(&forecast), plan: made.plan(room, line.waiting(), at) };
+        let forecasts = Forecasts::new(room, &made.pace, 1.0);
+        let outlook = Outlook::new(&forecasts, made.plan(room, line.waiting(), at));
         (made, outlook)
     }
 
     fn plan(&self, room: &Room, waiting: u64, at: Timestamp) -> Plan {
         // Measured, with a reserve, or expected: turns may end sooner than they did.
-        let expected = f64::from(room.settings.max_active) / self.pace.turn_seconds(&room.settings);
+        let expected = f64::from(room.settings.max_active) / self.pace.planned_turn_seconds(&room.settings);
         let pace = expected.max(AHEAD_OF_PACE * self.pace.calls_per_second());
         let polls = self.polls_per_second;
         if let Some(opens_at) = room.settings.sale.opens_later(at).filter(|_| room.is_early()) {
@@ -113,7 +145,7 @@ impl Forecaster {
         let called = if is_closing { 0 } else { line.users_up_to(room.served) };
         let ended = (called + u64::from(before.active)).saturating_sub(u64::from(room.active));
         let absent = moved.absent.min(ended);
-        self.pace.measure(Change { active: before.active, called, ended, absent }, at);
+        self.pace.measure(Change { active: before.active, called, ended, absent, shortest: moved.shortest }, at);
         self.called += called;
     }
 
@@ -142,7 +174,7 @@ impl Forecaster {
             return None;
         }
         let plan = self.plan(room, waiting, at);
-        let forecast = Forecast::new(room, &self.pace, share);
+        let forecasts = Forecasts::new(room, &self.pace, share);
         if changed {
             self.earlier = Some((known.plan, at, 0.0));
         }
@@ -156,10 +188,6 @@ impl Forecaster {
             elapsed.seconds = 0.0;
         }
         (self.made_at, self.called) = (at.not_before(self.made_at), 0);
-        let stated = match waited {
-            0 => Stated::new(&forecast),
-            _ => known.stated.follow(&forecast, elapsed, &plan),
-        };
-        Some(Outlook { stated, plan })
+        Some(if waited == 0 { Outlook::new(&forecasts, plan) } else { known.follow(&forecasts, elapsed, plan) })
     }
 }

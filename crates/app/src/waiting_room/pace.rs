@@ -9,8 +9,26 @@ const QUICK_PURCHASE_SECONDS: f64 = 2.0;
 /// A usual purchase: a user who chooses seats and pays, in seconds.
 const USUAL_PURCHASE_SECONDS: f64 = 60.0;
 
+/// The quickest mean purchase that counts as possible: programs that hold and pay at once, in seconds.
+const QUICKEST_PURCHASE_SECONDS: f64 = 0.5;
+
+/// Until this many users were admitted, bounds of a wait follow from the settings alone.
+const ADMITTED_BEFORE_MEASURED: u64 = 10;
+
+/// For the bounds of a wait, the assumption and this many measured purchases have equal weight.
+const DOUBTED_PURCHASES: f64 = 2.0;
+
+/// Width of the bounds of a mean of one measured purchase, as a natural logarithm. It shrinks with the root of their number.
+const DOUBT: f64 = 1.2;
+
+/// The least width of these bounds, as a natural logarithm: purchases get slower and quicker during a sale.
+const DOUBT_LEAST: f64 = 0.12;
+
 /// The assumption and this many measured purchases have equal weight.
-const ASSUMED_PURCHASES: f64 = 10.0;
+const ASSUMED_PURCHASES: f64 = 3.0;
+
+/// The most weight of the guess after a start in the middle of a sale, in purchases.
+const GUESSED_PURCHASES: f64 = 10.0;
 
 /// A measurement of this age, in seconds, has 1/e of the weight of a new one.
 const MEMORY_SECONDS: f64 = 120.0;
@@ -68,6 +86,10 @@ pub(super) struct Pace {
     purchases: f64,
     /// Seconds that used turns lasted, running turns included.
     purchase_seconds: f64,
+    /// Turns that began.
+    begun: f64,
+    /// The shortest used turn that ended, in seconds. No purchase is quicker, as far as is known.
+    shortest: Option<f64>,
     /// Turns that lapsed unused.
     absent: f64,
     calls_per_second: f64,
@@ -85,6 +107,8 @@ pub(super) struct Change {
     pub(super) ended: u64,
     /// Of those, the turns that lapsed unused.
     pub(super) absent: u64,
+    /// The shortest of the others, in seconds, if it is known.
+    pub(super) shortest: Option<f64>,
 }
 
 impl Pace {
@@ -92,7 +116,7 @@ impl Pace {
     /// turns is about the mean time they still last. The guess has no more weight than the assumption: other instances
     /// may state estimates close to the assumption for some time.
     pub(super) fn resumed(running: Running, ended: u64, at: Timestamp) -> Self {
-        let known = running.present.min(precise(ended)).min(ASSUMED_PURCHASES);
+        let known = running.present.min(precise(ended)).min(GUESSED_PURCHASES);
         let mean = running.present_seconds / running.present.max(1.0);
         // If all turns last equally long, that is twice the mean age; if they end at random, once the mean age.
         let purchase_seconds = known * mean * 1.4;
@@ -108,6 +132,8 @@ impl Pace {
         self.purchases = self.purchases * kept + precise(change.ended.saturating_sub(change.absent));
         self.purchase_seconds = self.purchase_seconds * kept + present * seconds;
         self.absent = self.absent * kept + precise(change.absent);
+        self.begun = self.begun * kept + precise(change.called);
+        self.shortest = [self.shortest, change.shortest].into_iter().flatten().reduce(f64::min);
         let calls_kept = (-seconds / CALLS_MEMORY_SECONDS).exp();
         self.calls_per_second = self.calls_per_second * calls_kept + precise(change.called) / CALLS_MEMORY_SECONDS;
     }
@@ -129,23 +155,53 @@ impl Pace {
 
     /// Mean duration of a used turn, in seconds.
     pub(super) fn purchase_seconds(&self, settings: &Settings) -> f64 {
-        // The geometric mean: at most as wrong for the quick purchase as for the usual one.
+        self.purchase_seconds_from(QUICK_PURCHASE_SECONDS, settings)
+    }
+
+    /// Mean duration of a turn for the plan of polls, in seconds. Polls are planned for the geometric mean of a quick and a usual
+    /// purchase at first: for quick ones alone they would exceed their target.
+    pub(super) fn planned_turn_seconds(&self, settings: &Settings) -> f64 {
         let assumed = (QUICK_PURCHASE_SECONDS * USUAL_PURCHASE_SECONDS).sqrt();
+        self.turn_seconds_of(self.purchase_seconds_from(assumed, settings), settings)
+    }
+
+    fn purchase_seconds_from(&self, assumed: f64, settings: &Settings) -> f64 {
+        // Estimates change by a bounded factor between two polls. If purchases are slow, clients poll many times while they wait,
+        // so an estimate that began too low is right after a small part of the wait. One that began too high never would be:
+        // if purchases are quick, most of the line is called before.
         let usual = assumed.min(f64::from(settings.active_seconds));
         let weight = self.purchases / (self.purchases + ASSUMED_PURCHASES);
-        let measured = self.purchase_seconds.max(0.05) / self.purchases.max(0.05);
+        // No turn ends before the shortest has. Without this, the first ends among many turns would look like long purchases.
+        let shortest = self.shortest.unwrap_or(0.0);
+        let begun = (self.begun - self.absent - self.running.silent()).max(self.purchases);
+        let beyond = (self.purchase_seconds - shortest * begun).max(0.0);
+        let measured = (shortest + beyond / self.purchases.max(0.05)).max(0.05);
         let blended = usual.powf(1.0 - weight) * measured.powf(weight);
         // While few turns have ended, the running ones show that a purchase takes at least this long.
         let age = self.running.present_seconds / self.running.present.max(1.0);
         blended.max(age * (1.0 - weight)).max(0.05)
     }
 
-    /// Mean duration of a turn, absentees included, in seconds.
-    pub(super) fn turn_seconds(&self, settings: &Settings) -> f64 {
+    /// Bounds of the mean duration of a used turn, in seconds, after this many admissions: from programs that pay at once to a
+    /// usual purchase at first, then around what is measured.
+    pub(super) fn purchase_bounds(&self, settings: &Settings, admitted: u64) -> (f64, f64) {
+        let likely = self.purchase_seconds(settings);
+        let longest = f64::from(settings.active_seconds);
+        let (quick, usual) = (QUICKEST_PURCHASE_SECONDS.min(longest), USUAL_PURCHASE_SECONDS.min(longest));
+        let known = if admitted < ADMITTED_BEFORE_MEASURED { 0.0 } else { self.purchases };
+        let weight = known / (known + DOUBTED_PURCHASES);
+        let width = DOUBT_LEAST + DOUBT / (known + 1.0).sqrt();
+        let towards = |assumed: f64, measured: f64| assumed.powf(1.0 - weight) * measured.powf(weight);
+        let (least, most) = (towards(quick, likely * (-width).exp()), towards(usual, likely * width.exp()));
+        (least.min(likely), most.max(likely))
+    }
+
+    /// Mean duration of a turn, absentees included, in seconds, if a purchase lasts this long.
+    pub(super) fn turn_seconds_of(&self, purchase_seconds: f64, settings: &Settings) -> f64 {
         let absent = self.absent + self.running.silent();
         let all = absent + self.purchases + self.running.present + ASSUMED_PURCHASES;
         let share = absent / all;
-        (1.0 - share) * self.purchase_seconds(settings) + share * lapse_seconds(settings.claim_seconds)
+        (1.0 - share) * purchase_seconds + share * lapse_seconds(settings.claim_seconds)
     }
 }
 

@@ -22,11 +22,32 @@ const BEYOND_READS: u32 = 20;
 pub enum Purpose {
     /// To show it. The answer may be as old as the last refresh. A sign of life all the same.
     Poll,
+    /// To send it in an open event stream. As a poll, but a client that announced to leave has not come back by it alone.
+    Stream,
     /// To let a call pass that does not use the turn. A user who was admitted must not be refused, whichever instance
     /// admitted the place.
     Pass,
     /// To let a call pass that uses the turn: from then on silence no longer ends it.
     Use,
+}
+
+/// What a client in line gets to know of its wait, in whole seconds. `low <= seconds <= high`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The estimate, at least 1.
+    pub seconds: u64,
+    /// The least wait that is likely.
+    pub low: u64,
+    /// The longest wait that is likely. Four fifths of all waits end between `low` and this.
+    pub high: u64,
+}
+
+impl Wait {
+    /// The same wait from this many seconds on.
+    #[must_use]
+    pub(super) fn after(self, seconds: u64) -> Self {
+        Self { seconds: self.seconds + seconds, low: self.low + seconds, high: self.high + seconds }
+    }
 }
 
 /// The standing of a token in its room.
@@ -36,8 +57,8 @@ pub enum Standing {
     Early {
         /// 1 is the first to be admitted; `None` before the order is known.
         position: Option<u64>,
-        /// Estimated seconds until the admission, at least 1; `None` before the order is known.
-        estimated_wait_seconds: Option<u64>,
+        /// The wait until the admission, counted from now; `None` before the order is known, and while admission is paused or the sale closed.
+        wait: Option<Wait>,
         /// Seconds until the next poll, at least 1.
         poll_after_seconds: u64,
     },
@@ -45,8 +66,8 @@ pub enum Standing {
     Waiting {
         /// 1 is the next to be admitted.
         position: u64,
-        /// Estimated seconds until the admission, at least 1.
-        estimated_wait_seconds: u64,
+        /// The wait until the admission; `None` while admission is paused or the sale closed: the end of that is not known.
+        wait: Option<Wait>,
         /// Seconds until the next poll, at least 1.
         poll_after_seconds: u64,
     },
@@ -54,6 +75,8 @@ pub enum Standing {
     Active {
         /// The end of the turn, live holds included.
         until: Timestamp,
+        /// Until when silence does not end the turn, by what the database knows; `None` once it was used.
+        claim_before: Option<Timestamp>,
     },
     /// The turn is over, or the place was given up.
     Expired,
@@ -119,6 +142,7 @@ impl Rooms {
         token: &Token,
         purpose: Purpose,
     ) -> Result<Option<Placement>, StoreError> {
+        self.leavings.note(token, purpose, self.now());
         // A reload of all rooms replaces their values. Nothing updates the old ones.
         let reloaded = if self.is_current(room) { None } else { Some(self.get(token.concert)) };
         let room = match &reloaded {

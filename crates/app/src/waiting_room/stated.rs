@@ -11,11 +11,10 @@ use super::poll_interval::Plan;
 const POSITIONS: usize = 4 * 26;
 
 /// Bound of a fall between two polls, beyond the time that passed. Below 2, as polls are late and seconds whole.
-const FALL: f64 = 1.6;
+const FALL: f64 = 1.3;
 
-/// Bounds of a rise between two polls: the least applies if the next poll is near the stated instant of the admission.
-const RISE: f64 = 1.7;
-const RISE_LEAST: f64 = 1.15;
+/// Bound of a rise between two polls. Below 2 for the same reasons.
+const RISE: f64 = 1.4;
 
 /// A shorter estimate may rise to this one at once, in seconds.
 const FREE_SECONDS: f64 = 2.0;
@@ -91,8 +90,7 @@ impl Stated {
         let interval = elapsed.interval(position(index) + elapsed.called, plan) + LATE_SECONDS;
         let part = elapsed.seconds / interval;
         let least = (was - elapsed.seconds).max(0.0) / FALL.powf(part);
-        let rise = (2.0 * 0.9 * (1.0 - interval / was.max(0.01))).clamp(RISE_LEAST, RISE);
-        let most = (was * rise.powf(part)).max(FREE_SECONDS);
+        let most = (was * RISE.powf(part)).max(FREE_SECONDS);
         expected.max(least).min(most)
     }
 

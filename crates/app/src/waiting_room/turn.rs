@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use onsale_domain::concert::{Extension, HoldEnd};
 use onsale_domain::ids::TokenId;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Token, Turn};
+use onsale_domain::waiting_room::{Claims, Token, Turn};
 use parking_lot::Mutex;
 
 use super::pace::{Running, seconds_between};
@@ -55,6 +55,8 @@ pub(super) struct LiveTurn {
     pub(super) ended: bool,
     /// The last sign of life, in milliseconds; at least that of the row.
     seen: AtomicI64,
+    /// The last call, in milliseconds: as `seen`, without reads for an open event stream.
+    called: AtomicI64,
     /// Silence before this instant does not end the turn, in milliseconds: this process could not receive polls. Never
     /// stored, because another process may have received them.
     forgiven: AtomicI64,
@@ -87,6 +89,7 @@ impl LiveTurn {
             turn,
             ended,
             seen,
+            called: AtomicI64::new(i64::MIN),
             forgiven: AtomicI64::new(i64::MIN),
             claimed,
             holds: Vec::new(),
@@ -213,8 +216,24 @@ impl LiveTurn {
         self.seen.fetch_max(at.as_millis(), Ordering::Relaxed);
     }
 
+    /// Notes a call of the client itself.
+    pub(super) fn note_call(&self, at: Timestamp) {
+        self.called.fetch_max(at.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Whether the client made a call after this instant, at this process.
+    pub(super) fn was_called_after(&self, at: Timestamp) -> bool {
+        at.as_millis() < self.called.load(Ordering::Relaxed)
+    }
+
     pub(super) fn note_use(&self) {
         self.claimed.store(true, Ordering::Relaxed);
+    }
+
+    /// Until when silence does not end the turn, by the row: signs of life that only this process knows are lost with it. `None`
+    /// once the turn was used.
+    pub(super) fn claim_before(&self, claims: Claims) -> Option<Timestamp> {
+        (!self.is_claimed()).then(|| self.turn.claim_before(claims.of(&self.turn)))
     }
 
     pub(super) fn is_claimed(&self) -> bool {
@@ -290,9 +309,11 @@ impl LiveTurn {
     }
 
     /// Whether the turn may be over, so that the next step should settle it.
-    pub(super) fn is_due(&self, claim_seconds: u32, at: Timestamp) -> bool {
+    pub(super) fn is_due(&self, claims: Claims, at: Timestamp) -> bool {
         let seen_at = self.seen().max(Timestamp::from_millis(self.forgiven.load(Ordering::Relaxed)));
         let known = Turn { seen_at, claimed: self.claimed.load(Ordering::Relaxed), ..self.turn.clone() };
-        !self.runs(at) || self.turn.is_ahead_of(at) || known.lapses_at(claim_seconds).is_some_and(|silent| silent <= at)
+        !self.runs(at)
+            || self.turn.is_ahead_of(at)
+            || known.lapses_at(claims.of(&known)).is_some_and(|silent| silent <= at)
     }
 }

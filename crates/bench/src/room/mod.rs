@@ -9,6 +9,7 @@ mod open;
 mod poll;
 mod redis_killed;
 mod visitors;
+mod wait;
 
 use crate::results::Target;
 use crate::row::{Row, row};
@@ -60,6 +61,9 @@ pub(crate) const ROWS: &[Row] = &[
         Target::NONE,
         |machine, target| open::open(machine, target, Issuer::Database),
     ),
+    row("room-wait", "what users in line are told of their wait; Redis", Target::at_least(0.5), |machine, target| {
+        wait::told_and_true(machine, target, Issuer::Redis)
+    }),
     row(
         "room-scene",
         "100,000 users over three instances, Redis killed in the middle",

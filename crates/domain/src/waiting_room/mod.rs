@@ -1,6 +1,7 @@
 //! The waiting room: places in order of arrival, admission by cap and rate, turns and their ends.
 
 mod blocks;
+mod claims;
 mod draw;
 mod drawing;
 mod early;
@@ -21,6 +22,7 @@ use crate::time::Timestamp;
 use crate::{Command, Context, Refusal, presale};
 
 pub use blocks::{BlockState, Blocks, Gap, HandOut, Memory, Request};
+pub use claims::{Claims, EarlierClaim};
 pub use draw::{Digest, DrawKey, ListHash, Places, Seed};
 pub(crate) use drawing::judge_beacon;
 pub use drawing::{Beacon, Draw, DrawChange, DrawPatch, Mark, NoteList, PutBeacon, StoreDraw};
@@ -104,7 +106,10 @@ impl Command for Configure {
         if let Some(draw) = draw {
             rows.draws.put(self.concert, draw);
         }
-        room::change(rows, self.concert, cx.at, |room| room.settings = settings);
+        room::change(rows, self.concert, cx.at, |room| {
+            room.earlier_claim = room.claims().changed_to(settings.claim_seconds, cx.at);
+            room.settings = settings;
+        });
         Ok(settings)
     }
 }

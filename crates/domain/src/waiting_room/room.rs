@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Blocks, List, Order, Window};
+use super::{Blocks, Claims, EarlierClaim, List, Order, Window};
 use crate::concert::Sale;
 use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::Rows;
@@ -126,6 +126,8 @@ pub struct Room {
     pub admitted: u64,
     /// Admissions of the last second.
     pub window: Window,
+    /// A longer `claimSeconds` that still applies to some turns.
+    pub earlier_claim: Option<EarlierClaim>,
     /// State of places handed out by Redis.
     pub blocks: Blocks,
     /// Number of decisions so far that extended holds of the concert: with another number, turns may last longer.
@@ -151,11 +153,17 @@ impl Room {
             active: 0,
             admitted: 0,
             window,
+            earlier_claim: None,
             blocks,
             extensions: 0,
             version: 0,
             updated_at: at,
         }
+    }
+
+    /// For how long unused turns may be silent.
+    pub fn claims(&self) -> Claims {
+        Claims { seconds: self.settings.claim_seconds, earlier: self.earlier_claim }
     }
 
     /// Number of users in line.
@@ -246,6 +254,11 @@ impl Turn {
     /// The end of the turn, given the end of its user's last live hold in the concert.
     pub fn lasts_until(&self, last_hold: Option<Timestamp>) -> Timestamp {
         last_hold.map_or(self.active_until, |held_until| held_until.max(self.active_until))
+    }
+
+    /// Until when the turn is safe without another sign of life, by this row: the tolerance is a reserve.
+    pub fn claim_before(&self, claim_seconds: u32) -> Timestamp {
+        self.seen_at.plus_seconds(claim_seconds).min(self.active_until)
     }
 
     /// When silence ends the turn, if no sign of life arrives; `None` if it was used.

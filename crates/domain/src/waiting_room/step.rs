@@ -168,7 +168,7 @@ fn settle(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     let Some(turn) = running(rows, concert, number) else {
         return end_turn(rows, key, at);
     };
-    let claim_seconds = rows.rooms.get(&concert).map_or(0, |room| room.settings.claim_seconds);
+    let claim_seconds = rows.rooms.get(&concert).map_or(0, |room| room.claims().of(turn));
     let is_silent = turn.lapses_at(claim_seconds).is_some_and(|silent| silent <= at);
     let Some(user) = rows.places.get(&key).map(|place| place.user.clone()) else {
         // The token was not shown since the admission, so there is no user whose holds could keep the turn.

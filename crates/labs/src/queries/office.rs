@@ -27,6 +27,7 @@ pub(crate) async fn lectures(sale: &Sale, other: &Sale) -> Outcome<()> {
         sale.caller.post("/lectures/apply").json(&apply).expect(201).await;
     }
     waiting_list(sale).await;
+    leaving(sale).await;
     for part in ["", "/applicants", "/applicants.csv"] {
         sale.admin(sale.caller.get(&format!("{path}{part}"))).expect(200).await;
     }
@@ -55,6 +56,19 @@ async fn waiting_list(sale: &Sale) {
     }
     let change = sale.caller.patch(&format!("/admin/lectures/{lecture}")).json(&json!({"capacity": 2}));
     sale.admin(change).expect(200).await;
+}
+
+/// Two users leave with a grace. One comes back.
+async fn leaving(sale: &Sale) {
+    let concert = sale.concert(&json!({})).await;
+    for (user, comes_back) in [("lea", true), ("max", false)] {
+        let token = sale.enter(&concert, user).await["token"].clone();
+        let body = json!({"token": token, "graceSeconds": 2});
+        sale.caller.post("/queue/token/leave").json(&body).expect(204).await;
+        if comes_back {
+            sale.caller.get("/queue/token").token(token.as_str().unwrap_or_default()).expect(200).await;
+        }
+    }
 }
 
 /// The attendees of a performance as a page and as CSV, what a user has, and live figures.

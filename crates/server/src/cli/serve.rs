@@ -141,6 +141,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         reader: sale.store.reader(),
         rooms: sale.rooms.clone(),
         home: sale.home.clone(),
+        leave_board: sale.store.leave_board(),
         database: sale.database.clone(),
         conditions: sale.conditions.clone(),
         seat_maps: sale.seat_maps.clone(),

@@ -28,7 +28,7 @@ use onsale_app::desk::{Desk, DeskCommand, KeyedAnswer, KeyedRequest};
 use onsale_app::emptier::EmptierWaker;
 use onsale_app::idempotency::Keyed;
 use onsale_app::live::Live;
-use onsale_app::store::{Reader, StoreError};
+use onsale_app::store::{LeaveBoard, Reader, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
 use onsale_app::waiting_room::home::Home;
@@ -75,6 +75,8 @@ pub(crate) struct AppState {
     pub(crate) rooms: Arc<Rooms>,
     /// Hands out places in waiting rooms.
     pub(crate) home: Arc<dyn Home>,
+    /// Shares with other instances which clients left; `None` if this database has one process.
+    pub(crate) leave_board: Option<Arc<dyn LeaveBoard>>,
     /// Whether the database answers and takes writes.
     pub(crate) database: Arc<DatabaseWatch>,
     /// Which parts are degraded.

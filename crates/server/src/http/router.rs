@@ -9,8 +9,8 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, check_in, concert, desk, draw, health, lecture, manifest, payment, places, refund, reservation, seat_events,
-    section, session, ticket, ticket_file, waiting_room, waiting_room_events, wallet,
+    admin, check_in, concert, desk, draw, health, leave, lecture, manifest, payment, places, refund, reservation,
+    seat_events, section, session, ticket, ticket_file, waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -49,6 +49,7 @@ pub(crate) fn routes() -> Routes {
         POST   "/queue/tokens"       waiting_room::enter_queue;
         GET    "/queue/token"        waiting_room::get_queue_place;
         DELETE "/queue/token"        waiting_room::leave_queue;
+        POST   "/queue/token/leave"  leave::leave_queue_by_body;
         GET    "/users/{userId}/queue-tokens" places::list_user_queue_tokens;
         GET    "/queue/token/events" waiting_room_events::follow_queue_place;
 

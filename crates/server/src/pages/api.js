@@ -206,6 +206,13 @@ export const leaveQueue = (token, { user, tokenId, ...options } = {}) =>
     operation: "leaveQueue", method: "DELETE", path: "/queue/token",
   }, once);
 
+/**
+ * Tells the server that this page is closed: the turn is given up after some seconds, unless the page is loaded again. There is no
+ * answer, as the page may be gone. The token is in the body, because a message of a page that is closed carries no header.
+ */
+export const leaveSoon = (token, graceSeconds) =>
+  navigator.sendBeacon?.(at("/queue/token/leave"), JSON.stringify({ token, graceSeconds }));
+
 export const listConcertDates = (concert, options) =>
   send("listConcertDates", "GET", `/concerts/${concert}/dates`, { quiet: true, ...options });
 /** With `section`, only its seats. */

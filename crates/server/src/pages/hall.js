@@ -23,6 +23,9 @@ const CHECK_EVERY = 30;
 /** A hold that ends within this many seconds is not taken up again: it may have ended when the page shows it. */
 const LEFT_MIN = 1;
 
+/** Seconds after which the turn of a closed page is given up. A page that is loaded again keeps it. */
+const LEAVE_GRACE = 10;
+
 /** Milliseconds after which seats that could not be read again are said to be old. */
 const OLD_AFTER = 5_000;
 
@@ -323,13 +326,21 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     fill(old, isOld ? t("dataOld", { at: second(new Date(seenAt + clock.ahead).toISOString()) }) : "");
   }
 
+  /** A closed page gives the turn up, unless its visitor may hold seats, in this tab or another. */
+  const onPageHide = () => {
+    if (hold || own.length || desk.isBusy() || undecided(account.user).length) return;
+    api.leaveSoon(token, LEAVE_GRACE);
+  };
+
   const start = async () => {
-    await guarded(async () => {
+    const holdsAreRead = await guarded(async () => {
       await lookAtDates();
       await recover();
       account.refresh();
+      return true;
     });
     if (signal.aborted) return;
+    if (holdsAreRead) addEventListener("pagehide", onPageHide, { signal });
     const onDone = ({ detail }) => {
       if ((detail.user ?? detail.wish?.user) === account.user) guarded(lookAtHolds);
     };

@@ -6,7 +6,7 @@ import { announcement } from "./announcement.js";
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
 import { t } from "./language.js";
-import { roughly } from "./time.js";
+import { between, roughly } from "./time.js";
 
 /** Dots that stand for the people in line, at most. */
 const DOTS_MAX = 120;
@@ -68,9 +68,10 @@ export function leaveButton(place, onLeave) {
 }
 
 /** When the turn comes. Nothing while that is not known: the room is paused or closed, or there is nothing to come for. */
-function turnWords({ position, estimatedWaitSeconds: seconds, paused, closed, soldOut }) {
+function turnWords({ position, estimatedWaitSeconds: seconds, estimatedWait: wait, paused, closed, soldOut }) {
   if (paused || closed || soldOut || seconds == null || position === 1) return "";
-  return t(seconds <= 1 ? "turnSoon" : "turnIn", { wait: roughly(seconds) });
+  if (seconds <= 1 || !wait) return t(seconds <= 1 ? "turnSoon" : "turnIn", { wait: roughly(seconds) });
+  return t("turnInMost", { wait: roughly(seconds), range: between(wait) });
 }
 
 /** Counts from the number shown to the next within a second, unless the visitor asked for less motion. */

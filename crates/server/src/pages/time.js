@@ -87,6 +87,13 @@ export function minutes(seconds) {
   return hours ? `${hours}:${two(rest)}:${two(left % 60)}` : `${rest}:${two(left % 60)}`;
 }
 
+/** Text for the bounds of a wait, in seconds. */
+export function between({ low, high }) {
+  if (high < 90) return t("between.seconds", { low, high });
+  const [least, most] = [Math.floor(low / 60), Math.ceil(high / 60)];
+  return least === 0 ? t("between.within", { most }) : t("between.minutes", { least, most });
+}
+
 /** Text for a stretch of time that is only estimated. */
 export function roughly(seconds) {
   if (seconds <= 1) return t("roughly.now");

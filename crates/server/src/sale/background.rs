@@ -13,8 +13,8 @@ use onsale_app::promoter::Promoter;
 use onsale_app::relay::{BacklogWatch, Relay};
 use onsale_app::retention::{Keeper, RetentionMetrics};
 use onsale_app::rewriter::Rewriter;
-use onsale_app::waiting_room::Driver;
 use onsale_app::waiting_room::home::{Repairer, Watch};
+use onsale_app::waiting_room::{Driver, Leaver};
 use onsale_app::watch::PartWatch;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -49,6 +49,7 @@ impl Sale {
         clock.register(registry);
         self.tasks.spawn(clock.clone().run(self.stop.clone()));
         let driver = Driver { rooms, clock: clock.clone(), desk: desk.clone(), metrics: metrics_of, share };
+        self.tasks.spawn(self.leaver(metrics("leaving-clients")).run(self.stop.clone()));
         let sweeper = Sweeper {
             reader: reader.clone(),
             clock: clock.clone(),
@@ -112,6 +113,11 @@ impl Sale {
     fn follow_seats(&self, registry: &mut Registry, metrics: TaskMetrics) {
         self.seat_feeds.metrics.register(registry);
         self.tasks.spawn(self.seat_feeds.clone().run(metrics, self.stop.clone()));
+    }
+
+    fn leaver(&self, metrics: TaskMetrics) -> Leaver {
+        let (rooms, desk, home) = (self.rooms.clone(), self.desk.clone(), self.home.clone());
+        Leaver { rooms, desk, home, board: self.store.leave_board(), metrics }
     }
 
     /// Starts the tasks that check each part. `/readyz` and the metrics show their last results.

@@ -3,8 +3,8 @@
 use onsale_testing::{Call, Sale};
 use serde_json::{Value, json};
 
-use crate::support::room::room;
-use crate::support::{audit, start, text};
+use crate::support::room::{queue, room};
+use crate::support::{audit, start, text, until};
 use crate::{BY_SECRET, bearer};
 
 const UNKNOWN: &str = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
@@ -200,4 +200,23 @@ async fn entries_of_one_user_are_limited_per_minute() {
     enter("bob").expect(201).await;
     // The place in line is unchanged.
     sale.caller.get("/point/ada").bearer(&bearer("ada")).expect(200).await;
+}
+
+#[tokio::test]
+async fn a_queue_token_in_a_body_speaks_for_its_user() {
+    let accounts = Accounts::start().await;
+    let Accounts { sale, concert, .. } = &accounts;
+    for grace_seconds in [0, 1] {
+        let eve = enter(sale, concert, "eve").await;
+        let body = json!({"token": eve, "graceSeconds": grace_seconds});
+        sale.caller.post("/queue/token/leave").json(&body).expect(204).await;
+        // Polls with the token would keep the place during the grace.
+        until("the place is given up", async || {
+            let queue = queue(sale, concert).await;
+            (queue["waiting"] == 0 && queue["active"] == 1).then_some(())
+        })
+        .await;
+        let place = sale.caller.get("/queue/token").token(&eve).bearer(&bearer("eve")).expect(200).await;
+        assert_eq!(place["status"], "EXPIRED");
+    }
 }

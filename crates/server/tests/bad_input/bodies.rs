@@ -79,7 +79,10 @@ async fn a_media_type_other_than_json_is_refused() {
         Some("multipart/form-data; boundary=x"),
     ];
     for operation in bodies(&fixture) {
-        for media_type in types {
+        let content = &operation.described["requestBody"]["content"];
+        // One call also takes its JSON as a text.
+        let is_taken = |media_type: Option<&str>| media_type.is_some_and(|known| content[known].is_object());
+        for media_type in types.into_iter().filter(|media_type| !is_taken(*media_type)) {
             let call = fixture.call(operation, &operation.template).bytes(fixture.body(operation).to_string());
             let call = match media_type {
                 Some(media_type) => call.header("content-type", media_type),

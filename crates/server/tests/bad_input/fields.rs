@@ -100,6 +100,8 @@ fn out_of_range(operation: &Operation, member: &Member) -> Vec<Value> {
         "activeSeconds" | "seconds" => beyond(1, 86_400),
         "claimSeconds" => beyond(1, 3_600),
         "price" => beyond(0, 100_000_000),
+        "graceSeconds" => beyond(0, 60),
+        "token" => vec![json!(""), long(2_049)],
         "hoursBefore" => beyond(0, 8_760),
         "feePercent" => beyond(0, 100),
         "from" | "to" => beyond(1, 100_000),

@@ -178,6 +178,8 @@ impl Fixture {
             "createReservation" => {
                 json!({"performanceId": names["performanceId"], "date": names["date"], "seats": [7, 8], "code": "FAN"})
             }
+            // Other calls with the token come before the end of the grace.
+            "leaveQueueByBody" => json!({"token": self.token, "graceSeconds": 60}),
             "createPayment" => json!({"reservationId": names["reservationId"]}),
             "createLecture" | "updateLecture" => {
                 json!({"title": "T", "lecturer": "L", "startsAt": starts_at, "capacity": 3, "opensAt": OPENED_AT,

@@ -20,6 +20,7 @@ mod draws;
 mod early;
 mod hours;
 mod keys;
+mod leaving;
 mod lectures;
 mod live;
 mod many;

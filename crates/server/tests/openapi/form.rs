@@ -140,6 +140,7 @@ async fn a_member_of_an_answer_is_there_or_null() {
         ("estimatedWaitSeconds", "integer", true),
         ("pollAfterSeconds", "integer", true),
         ("activeUntil", "string", true),
+        ("claimBefore", "string", true),
         ("issuedAt", "string", false),
         ("soldOut", "boolean", false),
         ("closed", "boolean", false),

@@ -30,6 +30,7 @@ const CALLS: &str = "
     GET /queue/token
     GET /queue/token/events
     DELETE /queue/token
+    POST /queue/token/leave
     GET /concerts
     GET /concerts/{concertId}/dates
     GET /concerts/{concertId}/sections
@@ -115,7 +116,7 @@ const CALLS: &str = "
 ";
 
 /// Calls that need no credential in any mode.
-const OPEN: [&str; 10] = [
+const OPEN: [&str; 11] = [
     "GET /concerts",
     "GET /concerts/{concertId}/draw",
     "GET /concerts/{concertId}/draw/entries",
@@ -126,6 +127,8 @@ const OPEN: [&str; 10] = [
     "GET /readyz",
     "GET /tickets/keys",
     "POST /desk/session",
+    // The token is in the body.
+    "POST /queue/token/leave",
 ];
 
 async fn document() -> (Sale, Value) {

@@ -1,7 +1,7 @@
 //! The refusals of each call, as the contract lists them.
 
 /// What each call may refuse in words of its own, besides what any call may.
-pub(crate) const REFUSALS: [(&str, &[&str]); 54] = [
+pub(crate) const REFUSALS: [(&str, &[&str]); 55] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -12,6 +12,7 @@ pub(crate) const REFUSALS: [(&str, &[&str]); 54] = [
     ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed", "409 sale-not-open"]),
     ("POST /queue/tokens", &CODES),
     ("POST /reservations", &CODES),
+    ("POST /queue/token/leave", &["401 queue-token-invalid", "422 invalid-request", "415 unsupported-media-type"]),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
     ("GET /users/{userId}/queue-tokens", &["403 not-your-account"]),
     ("GET /concerts/{concertId}/draw", &["404 concert-not-found", "404 not-found"]),

@@ -37,7 +37,7 @@ pub(crate) async fn place(sale: &Sale, token: &str) -> Value {
 
 /// The members of a waiting place are absent.
 pub(crate) fn has_no_members_of_waiting(place: &Value) {
-    for member in ["position", "estimatedWaitSeconds", "pollAfterSeconds"] {
+    for member in ["position", "estimatedWaitSeconds", "estimatedWait", "pollAfterSeconds"] {
         assert!(place[member].is_null(), "{member}: {place}");
     }
 }

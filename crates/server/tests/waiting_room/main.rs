@@ -11,6 +11,7 @@ mod entering;
 mod figures;
 mod gate;
 mod hours;
+mod leaving;
 mod notice;
 mod presale;
 mod rush;
@@ -18,3 +19,4 @@ mod strict;
 #[path = "../support/mod.rs"]
 mod support;
 mod turns;
+mod waits;

@@ -72,10 +72,11 @@ fn the_diagrams_show_the_tables_of_the_migrations() {
 }
 
 /// Columns that only one database has. The document explains them.
-const ONLY_POSTGRES: [(&str, &[&str]); 8] = [
+const ONLY_POSTGRES: [(&str, &[&str]); 9] = [
     ("event_positions", &["added", "only_row"]),
     ("events", &["topic"]),
     ("instance_figures", &["instance_id", "seen_at", "viewed_at", "figures"]),
+    ("leavings", &["token_id", "concert_id", "user_id", "place", "issued_at", "asked_at", "leaves_at"]),
     ("lectures", &["written_version"]),
     ("performances", &["known_version", "revised_at", "stated_version"]),
     ("places", &["given_up_version"]),

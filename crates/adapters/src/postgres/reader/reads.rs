@@ -58,6 +58,7 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     export::READS,
     extension::READS,
     figures::READS,
+    crate::postgres::leaving::READS,
     payment::READS,
     refund::READS,
     code::READS,

@@ -30,6 +30,7 @@ const SHARDS: &[(&str, &[&str])] = &[
             "layouts",
             "codes",
             "code_uses",
+            "leavings",
         ],
     ),
     ("subject", &["events"]),

@@ -144,7 +144,7 @@ impl LiveRoom {
             }
             Number::Unknown if snapshot.is_listed(token.place) => {
                 let poll_after_seconds = snapshot.poll_undrawn_after_seconds(token, self.waiting(), now);
-                let early = Standing::Early { position: None, estimated_wait_seconds: None, poll_after_seconds };
+                let early = Standing::Early { position: None, wait: None, poll_after_seconds };
                 return Ok(placement(early, as_of.not_before(*updated_at)));
             }
             Number::Unknown | Number::Over => return Ok(placement(Standing::Expired, now)),
@@ -152,7 +152,8 @@ impl LiveRoom {
         let is_drawn = snapshot.room.is_drawn_place(token.place);
         let is_from_redis = blocks.epoch > 0;
         if let Some(position) = snapshot.line.position(token.place) {
-            if may_be_outdated && purpose != Purpose::Poll && position <= NEAR_FRONT {
+            let is_shown = matches!(purpose, Purpose::Poll | Purpose::Stream);
+            if may_be_outdated && !is_shown && position <= NEAR_FRONT {
                 let age = Duration::from_millis(as_of.millis_until(now).max(0).unsigned_abs());
                 return Err(OutdatedAfter(REFUSED_EVERY.saturating_sub(age)));
             }
@@ -160,26 +161,29 @@ impl LiveRoom {
             if is_from_redis && !is_drawn {
                 self.handed_out.shown(token, &snapshot.line);
             }
-            // Before the opening the estimate counts from there.
-            let estimated_wait_seconds =
-                snapshot.estimated_wait_seconds(position) + u64::from(snapshot.room.opens_in(now));
+            // The end of a pause is not known. Before the opening the wait is that from there on.
+            let is_stopped = settings.paused || settings.sale.is_closed(now);
+            let wait = (!is_stopped).then(|| snapshot.wait(position).after(u64::from(snapshot.room.opens_in(now))));
             let poll_after_seconds = snapshot.poll_after_seconds(position, token.id.uuid().as_bytes()[15]);
             let standing = match snapshot.room.is_early() {
-                true => Standing::Early {
-                    position: Some(position),
-                    estimated_wait_seconds: Some(estimated_wait_seconds),
-                    poll_after_seconds,
-                },
-                false => Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds },
+                true => Standing::Early { position: Some(position), wait, poll_after_seconds },
+                false => Standing::Waiting { position, wait, poll_after_seconds },
             };
             return Ok(placement(standing, as_of.not_before(*updated_at)));
         }
-        match self.turns.show(token, purpose, is_from_redis || is_drawn, instants) {
-            Shown::Runs(until) => Ok(placement(Standing::Active { until }, now)),
-            Shown::JustEnded(until) => Ok(placement(Standing::Active { until }, until.plus_millis(-1))),
+        match self.turns.show(token, purpose, &snapshot.room, instants) {
+            Shown::Runs(until, claim_before) => Ok(placement(Standing::Active { until, claim_before }, now)),
+            Shown::JustEnded(until, claim_before) => {
+                Ok(placement(Standing::Active { until, claim_before }, until.plus_millis(-1)))
+            }
             Shown::Over => Ok(placement(Standing::Expired, now)),
             Shown::Unsure => Err(OutdatedAfter(Duration::ZERO)),
         }
+    }
+
+    /// Whether the client of a turn made a call after this instant, at this process.
+    pub(super) fn was_called_after(&self, token: &Token, at: Timestamp) -> bool {
+        self.turns.was_called_after(&self.resolved(token.clone()), at)
     }
 
     /// Whether nothing is left in the concert and no hold can come back.
@@ -234,7 +238,7 @@ impl LiveRoom {
         let snapshot = self.published.load();
         let waiting = snapshot.room.waiting_up_to(self.issued_in(&snapshot.room));
         let moves = snapshot.room.admits(at);
-        let seconds = u32::try_from(snapshot.estimated_wait_seconds(waiting)).unwrap_or(u32::MAX);
+        let seconds = u32::try_from(snapshot.wait(waiting).seconds).unwrap_or(u32::MAX);
         (moves && waiting > 0).then(|| at.plus_seconds(seconds))
     }
 
@@ -271,7 +275,7 @@ impl LiveRoom {
     /// The step that this room needs now, if any.
     pub(super) fn next_step(&self, at: Timestamp) -> Option<Step> {
         let snapshot = self.published.load();
-        let claim_seconds = snapshot.room.settings.claim_seconds;
+        let claims = snapshot.room.claims();
         let mut step = Step::of(self.concert);
         // Not beyond the reserved blocks: the database may have been set back behind Redis.
         let issued = self.handed_out.issued().min(snapshot.room.blocks.reserved_to);
@@ -280,7 +284,7 @@ impl LiveRoom {
             self.handed_out.writing(at);
             step.issued = issued;
         }
-        if let Some(running) = self.turns.report(&mut step, claim_seconds, at) {
+        if let Some(running) = self.turns.report(&mut step, claims, at) {
             self.published.count(running);
         }
         let is_idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty() && step.paid.is_empty();
@@ -303,9 +307,9 @@ impl LiveRoom {
         let Change { room, given_up, turns, ended, reservations, extensions, paid, announced } = change;
         let forgiveness = |last| self.published.forgiveness(last, at);
         let seen = SeenRows { turns: Vec::new(), ended, reservations, extensions, paid };
-        let absent = self.turns.commit(turns, &seen, forgiveness);
+        let settled = self.turns.commit(turns, &seen, forgiveness, at);
         if let Some(room) = room {
-            let committed = Committed { room, given_up, absent, redis_issued: self.handed_out.issued(), announced };
+            let committed = Committed { room, given_up, settled, redis_issued: self.handed_out.issued(), announced };
             self.published.replace(committed, self.admission.share(), at);
         }
     }

@@ -7,11 +7,13 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room, Settings, Token};
 use parking_lot::Mutex;
 
+use super::turns::Settled;
 use crate::store::Announced;
 use crate::waiting_room::estimate::{EstimateMetrics, Estimates};
 use crate::waiting_room::outlook::{Forecaster, Move, Outlook};
 use crate::waiting_room::pace::Running;
 use crate::waiting_room::promises::{Forgiveness, Promises};
+use crate::waiting_room::standing::Wait;
 
 /// Counters and line of a room, as of one commit.
 #[derive(Clone, Debug)]
@@ -32,8 +34,9 @@ impl Snapshot {
         self.outlook.longest_interval(position)
     }
 
-    pub(super) fn estimated_wait_seconds(&self, position: u64) -> u64 {
-        self.outlook.estimated_wait_seconds(position)
+    /// The wait of a position if the room admits users from now on.
+    pub(super) fn wait(&self, position: u64) -> Wait {
+        self.outlook.wait(position)
     }
 
     /// Whether an entry number may still be on the list: before the closing only if it was not given up.
@@ -67,8 +70,8 @@ pub(super) struct Committed {
     pub(super) room: Room,
     /// Places in line that were given up.
     pub(super) given_up: Vec<u64>,
-    /// The number of turns that lapsed unused.
-    pub(super) absent: u64,
+    /// The turns that ended.
+    pub(super) settled: Settled,
     /// The last place that Redis is known to have handed out.
     pub(super) redis_issued: u64,
     /// What buyers read from now on, if the commit may have changed it.
@@ -129,7 +132,7 @@ impl Published {
 
     /// Replaces the snapshot after a commit. `share` is the part of the rate that the room admits.
     pub(super) fn replace(&self, committed: Committed, share: f64, at: Timestamp) {
-        let Committed { room, given_up, absent, redis_issued, announced } = committed;
+        let Committed { room, given_up, settled, redis_issued, announced } = committed;
         // Held until the new snapshot is stored: see the field.
         let mut forecaster = self.forecaster.lock();
         let known = self.snapshot.load_full();
@@ -146,7 +149,8 @@ impl Published {
             self.promises.lock().keep(&known, at, true);
         }
         let issued = redis_issued.min(room.blocks.reserved_to);
-        let moved = Move { from: (&known.room, &before), to: (&room, &line), issued, absent };
+        let Settled { absent, shortest } = settled;
+        let moved = Move { from: (&known.room, &before), to: (&room, &line), issued, absent, shortest };
         forecaster.measure(&moved, at);
         let outlook = forecaster.next_outlook(&known.outlook, &moved, share, at);
         let outlook = outlook.map_or_else(|| known.outlook.clone(), Arc::new);
@@ -165,7 +169,7 @@ impl Published {
         }
         let (room, line) = (&known.room, &known.line);
         self.promises.lock().keep(&known, at, false);
-        let moved = Move { from: (room, line), to: (room, line), issued, absent: 0 };
+        let moved = Move { from: (room, line), to: (room, line), issued, absent: 0, shortest: None };
         forecaster.measure(&moved, at);
         if let Some(outlook) = forecaster.next_outlook(&known.outlook, &moved, share, at) {
             let next = Snapshot { outlook: Arc::new(outlook), ..Snapshot::clone(&known) };
@@ -179,7 +183,7 @@ impl Published {
         let mut forecaster = known.forecaster.lock().clone();
         let before = known.snapshot.load_full();
         let (from, to) = ((&before.room, &before.line), (&read.room, &read.line));
-        let moved = Move { from, to, issued, absent: 0 };
+        let moved = Move { from, to, issued, absent: 0, shortest: None };
         forecaster.measure(&moved, at);
         let outlook = forecaster.next_outlook(&before.outlook, &moved, share, at);
         let outlook = outlook.map_or_else(|| before.outlook.clone(), Arc::new);
@@ -210,7 +214,7 @@ impl Published {
         self.estimates.settle(room.served, at, &self.estimate_metrics);
         let last = room.issued.max(redis_issued.min(room.blocks.reserved_to));
         if let Some(position) = snapshot.line.position(last).filter(|_| self.estimates.is_due(last, at)) {
-            self.estimates.note(last, at, snapshot.estimated_wait_seconds(position));
+            self.estimates.note(last, at, snapshot.wait(position));
         }
     }
 

@@ -48,6 +48,11 @@ fn extension(number: u64, at: Timestamp, performance: u128) -> Extension {
     }
 }
 
+/// The standing of a turn that was used.
+fn active_until(until: Timestamp) -> Standing {
+    Standing::Active { until, claim_before: None }
+}
+
 /// The standing of the first place in a process that has its database to itself.
 fn standing_at(live: &LiveRoom, now: Timestamp) -> Standing {
     let instants = Instants { now, as_of: now, may_be_outdated: false };
@@ -62,7 +67,7 @@ fn due(live: &LiveRoom, at: Timestamp) -> Vec<u64> {
 fn a_turn_after_its_own_time_is_over_only_if_a_refresh_has_seen_its_holds() {
     let live = with_turns(1);
     let standing = |instants| live.placement(&token(1), Purpose::Poll, instants).map(|placement| placement.standing);
-    let active = |until| Ok(Standing::Active { until });
+    let active = |until| Ok(active_until(until));
     assert_eq!(standing(shared(AT, AT)), active(OWN_END));
     // Another instance may commit a hold a moment after it was decided.
     let at = OWN_END.plus_millis(199);
@@ -87,7 +92,7 @@ fn a_turn_after_its_own_time_is_over_only_if_a_refresh_has_seen_its_holds() {
 #[test]
 fn a_turn_is_shown_until_its_room_settles_it_or_a_moment_after_its_end() {
     let live = with_turns(1);
-    let active = Standing::Active { until: OWN_END };
+    let active = active_until(OWN_END);
     assert_eq!((standing_at(&live, OWN_END), standing_at(&live, OWN_END.plus_millis(199))), (active, active));
     assert_eq!(standing_at(&live, OWN_END.plus_millis(200)), Standing::Expired);
     assert_eq!(due(&live, OWN_END), [1], "the next step settles it, which is exact");
@@ -107,16 +112,12 @@ fn an_extension_applies_once_to_the_holds_that_were_live() {
         live.apply_seen(&SeenRows { extensions: vec![one], ..SeenRows::default() });
         standing_at(&live, at)
     };
-    assert_eq!(extend(extension(1, at, 1)), Standing::Active { until: end }, "of another performance");
-    assert_eq!(extend(extension(2, at, 0)), Standing::Active { until: end }, "it lacks one before, and is read again");
-    assert_eq!(extend(extension(1, end.plus_millis(-1), 0)), Standing::Active { until: end.plus_seconds(60) });
-    assert_eq!(extend(extension(1, end.plus_millis(-1), 0)), Standing::Active { until: end.plus_seconds(60) }, "again");
-    assert_eq!(
-        extend(extension(2, end.plus_seconds(60), 0)),
-        Standing::Active { until: end.plus_seconds(60) },
-        "lapsed"
-    );
-    assert_eq!(extend(extension(3, at, 0)), Standing::Active { until: end.plus_seconds(120) }, "it contains two");
+    assert_eq!(extend(extension(1, at, 1)), active_until(end), "of another performance");
+    assert_eq!(extend(extension(2, at, 0)), active_until(end), "it lacks one before, and is read again");
+    assert_eq!(extend(extension(1, end.plus_millis(-1), 0)), active_until(end.plus_seconds(60)));
+    assert_eq!(extend(extension(1, end.plus_millis(-1), 0)), active_until(end.plus_seconds(60)), "again");
+    assert_eq!(extend(extension(2, end.plus_seconds(60), 0)), active_until(end.plus_seconds(60)), "lapsed");
+    assert_eq!(extend(extension(3, at, 0)), active_until(end.plus_seconds(120)), "it contains two");
 }
 
 /// A hold that another instance settled must not keep the turn for a day, because no instance would settle the turn.
@@ -128,10 +129,7 @@ fn a_hold_that_was_settled_elsewhere_is_dropped_after_the_turns_own_time() {
     live.read_holds(&[1], Vec::new(), OWN_END);
     let at = OWN_END.plus_millis(4_999);
     live.read_holds(&[1], Vec::new(), at);
-    assert_eq!(
-        (due(&live, at), standing_at(&live, at)),
-        (vec![], Standing::Active { until: OWN_END.plus_seconds(86_400) })
-    );
+    assert_eq!((due(&live, at), standing_at(&live, at)), (vec![], active_until(OWN_END.plus_seconds(86_400))));
     let at = OWN_END.plus_millis(5_000);
     assert!(live.read_holds(&[1], Vec::new(), at));
     assert_eq!((due(&live, at), standing_at(&live, at)), (vec![1], Standing::Expired));

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use onsale_domain::concert::{Reservation, Status};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Step, Token, Turn};
+use onsale_domain::waiting_room::{Claims, Room, Step, Token, Turn};
 use parking_lot::RwLock;
 
 use crate::store::HoldRecord;
 use crate::waiting_room::change::SeenRows;
-use crate::waiting_room::pace::Running;
+use crate::waiting_room::pace::{Running, seconds_between};
 use crate::waiting_room::promises::Forgiveness;
 use crate::waiting_room::scan::Scans;
 use crate::waiting_room::standing::{Instants, Purpose};
@@ -20,14 +20,34 @@ const EXTENDED_READ_TOGETHER_MAX: usize = 1_000;
 
 /// What a turn is for a token.
 pub(super) enum Shown {
-    /// It runs until then, live holds included.
-    Runs(Timestamp),
+    /// It runs until then, live holds included. The second instant is [`LiveTurn::claim_before`], here and below.
+    Runs(Timestamp, Option<Timestamp>),
     /// It ended just now, and an extension of a hold may be under way: it is shown as of before this end.
-    JustEnded(Timestamp),
+    JustEnded(Timestamp, Option<Timestamp>),
     /// There is none, it is over, or it belongs to another token.
     Over,
     /// It seems to be over, but a hold that another instance took may keep it running.
     Unsure,
+}
+
+/// Turns that a commit removed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Settled {
+    /// Those that lapsed unused.
+    pub(super) absent: u64,
+    /// The shortest of the others, in seconds.
+    pub(super) shortest: Option<f64>,
+}
+
+impl Settled {
+    fn note(&mut self, turn: &LiveTurn, at: Timestamp) {
+        if turn.was_unused() {
+            self.absent += 1;
+        } else {
+            let seconds = seconds_between(turn.turn.admitted_at, at);
+            self.shortest = Some(self.shortest.map_or(seconds, |shortest| shortest.min(seconds)));
+        }
+    }
 }
 
 /// The turns of one room, with what only this process knows of them.
@@ -67,7 +87,7 @@ impl Turns {
     }
 
     /// Shows a token to its turn. If the turn runs, that is a sign of life, and with [`Purpose::Use`] its first use.
-    pub(super) fn show(&self, token: &Token, purpose: Purpose, is_from_redis: bool, instants: Instants) -> Shown {
+    pub(super) fn show(&self, token: &Token, purpose: Purpose, room: &Room, instants: Instants) -> Shown {
         let Instants { now, as_of, may_be_outdated } = instants;
         // For reading: what a call notes below are atomics of the turn, so calls do not wait for each other.
         let turns = self.by_place.read();
@@ -75,13 +95,17 @@ impl Turns {
         if turn.runs(now) && !turn.is_rejected(token) {
             let is_use = purpose == Purpose::Use;
             turn.note_sign_of_life(now);
-            if is_from_redis {
+            if purpose != Purpose::Stream {
+                turn.note_call(now);
+            }
+            // The database has no token of such a place until its user shows it.
+            if room.blocks.epoch > 0 || room.is_drawn_place(token.place) {
                 turn.note_token(token, is_use);
             }
             if is_use {
                 turn.note_use();
             }
-            return Shown::Runs(turn.lasts_until(now));
+            return Shown::Runs(turn.lasts_until(now), turn.claim_before(room.claims()));
         }
         if turn.ended || turn.is_rejected(token) {
             return Shown::Over;
@@ -90,7 +114,7 @@ impl Turns {
         // then the turn is shown as it was, unless its room has settled it, which is exact.
         let shown_until = turn.shown_until();
         if now < shown_until {
-            return Shown::JustEnded(turn.known_end());
+            return Shown::JustEnded(turn.known_end(), turn.claim_before(room.claims()));
         }
         // A refresh after that has seen what was decided before the end.
         if may_be_outdated && as_of < shown_until { Shown::Unsure } else { Shown::Over }
@@ -99,6 +123,11 @@ impl Turns {
     /// Whether the turn of a token runs. No sign of life.
     pub(super) fn runs(&self, token: &Token, at: Timestamp) -> bool {
         self.by_place.read().get(&token.place).is_some_and(|turn| turn.runs(at) && !turn.is_rejected(token))
+    }
+
+    /// Whether the client of a turn made a call after this instant, at this process.
+    pub(super) fn was_called_after(&self, token: &Token, at: Timestamp) -> bool {
+        self.by_place.read().get(&token.place).is_some_and(|turn| turn.was_called_after(at) && !turn.is_rejected(token))
     }
 
     /// Counts the turns that run.
@@ -122,19 +151,19 @@ impl Turns {
 
     /// Adds to a step what the database does not know of the turns yet. Returns a count of the turns that run; `None` if it
     /// is too early for another scan.
-    pub(super) fn report(&self, step: &mut Step, claim_seconds: u32, at: Timestamp) -> Option<Running> {
+    pub(super) fn report(&self, step: &mut Step, claims: Claims, at: Timestamp) -> Option<Running> {
         self.scans.scan(|| {
             let mut running = Running::default();
             for (place, turn) in self.by_place.read().iter() {
                 // Each list of the step is bounded. What does not fit stays marked at its turn, and the next step
                 // reports it.
                 turn.follow_clock(at);
-                turn.count(&mut running, claim_seconds, at);
+                turn.count(&mut running, claims.seconds, at);
                 let claimed = turn.is_claimed();
                 if claimed && !turn.turn.claimed && step.claimed.len() < Step::PLACES_MAX {
                     step.claimed.push(*place);
                 }
-                if !claimed && turn.is_worth_noting(claim_seconds, at) && step.seen.len() < Step::PLACES_MAX {
+                if !claimed && turn.is_worth_noting(claims.seconds, at) && step.seen.len() < Step::PLACES_MAX {
                     step.seen.push((*place, turn.seen()));
                 }
                 if !turn.turn.named && step.shown_tokens.len() < Step::PLACES_MAX {
@@ -143,7 +172,7 @@ impl Turns {
                 if step.shown_tokens.len() < Step::PLACES_MAX {
                     step.shown_tokens.extend(turn.take_to_check());
                 }
-                if turn.is_due(claim_seconds, at) && step.due.len() < Step::PLACES_MAX {
+                if turn.is_due(claims, at) && step.due.len() < Step::PLACES_MAX {
                     step.due.push(*place);
                 } else if turn.is_paid_off(at) && step.paid.len() < Step::PLACES_MAX {
                     step.paid.push(*place);
@@ -162,19 +191,20 @@ impl Turns {
         }
     }
 
-    /// Applies a commit. Returns how many turns lapsed unused. `forgiveness` is called with the last place that is new, if
+    /// Applies a commit. Returns which turns were settled. `forgiveness` is called with the last place that is new, if
     /// there is one.
     pub(super) fn commit(
         &self,
         changed: Vec<(u64, Option<Turn>)>,
         seen: &SeenRows,
         forgiveness: impl FnOnce(u64) -> Forgiveness,
-    ) -> u64 {
+        at: Timestamp,
+    ) -> Settled {
         // Without the lock for writing, which stops the calls of all admitted users.
         if changed.is_empty() && seen.is_empty() {
-            return 0;
+            return Settled::default();
         }
-        let mut absent = 0;
+        let mut settled = Settled::default();
         let mut turns = self.by_place.write();
         // Before the turns change: afterwards no place is new.
         let new = changed.iter().filter(|(place, turn)| turn.is_some() && !turns.contains_key(place));
@@ -189,11 +219,11 @@ impl Turns {
                     }
                     turns.insert(place, turn);
                 }
-                (None, _) => absent += u64::from(turns.remove(&place).is_some_and(|turn| turn.was_unused())),
+                (None, _) => turns.remove(&place).into_iter().for_each(|turn| settled.note(&turn, at)),
             }
         }
         note_seen(&mut turns, seen);
-        absent
+        settled
     }
 
     pub(super) fn apply_seen(&self, seen: &SeenRows) {

@@ -1,7 +1,7 @@
 //! One sale: users enter, poll after `pollAfterSeconds`, buy or stay away, until the seats are gone or the time is over.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use onsale_domain::concert;
 use onsale_domain::time::Timestamp;
@@ -9,7 +9,7 @@ use onsale_domain::waiting_room::{Patch, Settings, Token};
 
 use super::dice;
 use super::room::{SimulatedRoom, standing};
-use crate::waiting_room::{Purpose, Standing};
+use crate::waiting_room::{Purpose, Standing, Wait};
 
 /// The driver visits every room this often, in milliseconds.
 const DRIVEN_EVERY: i64 = 100;
@@ -74,6 +74,15 @@ pub(super) struct Jump {
     after: u64,
 }
 
+/// What one answer said of a wait, to compare with the admission.
+struct Told {
+    place: u64,
+    at: Timestamp,
+    wait: Wait,
+    /// Whether ten users were admitted before.
+    is_measured: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Report {
     /// When the last seat was sold, in milliseconds.
@@ -91,6 +100,12 @@ pub(super) struct Report {
     pub(super) polls: Vec<u32>,
     /// Turns that lapsed although their client followed `pollAfterSeconds`.
     pub(super) lost: u64,
+    /// Answers whose wait ended between the bounds, of all answers to clients that were admitted.
+    pub(super) inside: (u64, u64),
+    /// Answers whose wait was within a quarter of the estimate, of those after ten admissions.
+    pub(super) close: (u64, u64),
+    /// Users most of whose answers after ten admissions were within a quarter, of all such users.
+    pub(super) told_well: (u64, u64),
 }
 
 impl Report {
@@ -106,7 +121,7 @@ impl Report {
 struct Client {
     token: Option<Token>,
     is_absent: bool,
-    told: Option<(Timestamp, u64)>,
+    told: Option<(Timestamp, Wait)>,
     was_active: bool,
     has_left: bool,
 }
@@ -126,6 +141,7 @@ pub(super) struct Sale {
     now: i64,
     down_until: i64,
     report: Report,
+    told: Vec<Told>,
 }
 
 impl Sale {
@@ -142,7 +158,7 @@ impl Sale {
         let deeds = deeds.collect();
         let room = SimulatedRoom::new(scene.settings, scene.polls_per_second, START);
         let report = Report { growth: 1.0, shrinkage: 1.0, ..Report::default() };
-        let mut sale = Self { scene, room, clients, deeds, now: 0, down_until: 0, report };
+        let mut sale = Self { scene, room, clients, deeds, now: 0, down_until: 0, report, told: Vec::new() };
         let mut driven = 0;
         while sale.now < sale.scene.seconds * 1_000 {
             sale.now += 10;
@@ -156,6 +172,7 @@ impl Sale {
         // Entries are requests too, but no interval led to them.
         let entered = usize::try_from(sale.scene.entering / 1_000 + 2).unwrap();
         sale.report.polls.drain(..entered.min(sale.report.polls.len()));
+        sale.compare_waits();
         sale.report
     }
 
@@ -249,12 +266,18 @@ impl Sale {
         let instances = u64::try_from(self.room.instances.len()).unwrap();
         let live = &self.room.instances[usize::try_from(rolled % instances).unwrap()];
         match standing(live, &token, Purpose::Poll, at) {
-            Standing::Early { position: Some(position), estimated_wait_seconds: Some(told), poll_after_seconds }
-            | Standing::Waiting { position, estimated_wait_seconds: told, poll_after_seconds } => {
-                if let Some((told_at, before)) = client.told {
-                    self.report.compare(position, now, (told_at.millis_until(at), before), told);
+            Standing::Early { position: Some(position), wait, poll_after_seconds }
+            | Standing::Waiting { position, wait, poll_after_seconds } => {
+                if let (Some((told_at, before)), Some(wait)) = (client.told, wait) {
+                    let passed = told_at.millis_until(at);
+                    self.report.compare(position, now, (passed, before.seconds), wait.seconds);
                 }
-                client.told = Some((at, told));
+                client.told = wait.map(|wait| (at, wait)).or(client.told);
+                if let Some(wait) = wait {
+                    assert!(wait.low <= wait.seconds && wait.seconds <= wait.high, "{position}: {wait:?}");
+                    let is_measured = self.room.called_at.len() >= 10;
+                    self.told.push(Told { place: token.place, at, wait, is_measured });
+                }
                 // The answer's way, and the next request's.
                 let late = i64::try_from(rolled >> 32).unwrap() % 60;
                 let next = now + i64::try_from(poll_after_seconds * 1_000).unwrap() + late;
@@ -271,6 +294,32 @@ impl Sale {
             }
             Standing::Early { .. } | Standing::Expired => self.report.lost += 1,
         }
+    }
+}
+
+impl Sale {
+    /// Compares what was told with the admissions. A client learns of its turn within a second.
+    fn compare_waits(&mut self) {
+        let mut users: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+        for Told { place, at, wait, is_measured } in &self.told {
+            let Some(called_at) = self.room.called_at.get(place) else { continue };
+            let waited = at.millis_until(*called_at);
+            let millis = |seconds: u64| i64::try_from(seconds * 1_000).unwrap();
+            let is_inside = (millis(wait.low)..=millis(wait.high)).contains(&waited);
+            self.report.inside.0 += u64::from(is_inside);
+            self.report.inside.1 += 1;
+            if *is_measured {
+                // Whole seconds, rounded up.
+                let is_close = (millis(wait.seconds) - waited).abs() <= (waited / 4).max(1_000);
+                self.report.close.0 += u64::from(is_close);
+                self.report.close.1 += 1;
+                let user = users.entry(*place).or_default();
+                user.0 += u64::from(is_close);
+                user.1 += 1;
+            }
+        }
+        let well = users.values().filter(|(close, all)| 2 * close >= *all).count();
+        self.report.told_well = (well as u64, users.len() as u64);
     }
 }
 

@@ -89,6 +89,40 @@ impl<B, const MAX: usize> FromRequest<App> for Payload<B, MAX> {
     }
 }
 
+/// As [`Payload`], for a page that is being closed: the same JSON may come as `text/plain`, which a browser sends without asking
+/// first.
+pub(crate) struct TextPayload<B>(Payload<B>);
+
+impl<B> FromRequest<App> for TextPayload<B> {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Infallible> {
+        let is_text = is_in_utf8(request.headers(), "text/plain");
+        let mut payload = Payload::from_request(request, app).await?;
+        if let Ok(received) = &mut payload.received {
+            received.is_json |= is_text;
+        }
+        Ok(Self(payload))
+    }
+}
+
+impl<B: Body> TextPayload<B> {
+    /// The body.
+    ///
+    /// # Errors
+    /// As [`Payload::read`].
+    pub(crate) fn read(&self) -> Result<B, Problem> {
+        self.0.read()
+    }
+}
+
+impl<B: Body + JsonSchema + Sample> Input for TextPayload<B> {
+    fn describe(operation: &mut Operation) {
+        operation.body::<B>();
+        operation.is_body_text_too = true;
+    }
+}
+
 impl<B: Body + JsonSchema + Sample, const MAX: usize> Input for Payload<B, MAX> {
     fn describe(operation: &mut Operation) {
         operation.body::<B>();
@@ -112,7 +146,7 @@ async fn receive(parts: &Parts, body: HttpBody, most: usize) -> Result<Received,
     // No request that changes something takes a parameter in its query.
     RawQuery::read(&parts.uri)?.finish(Some(()))?;
     let key = key.map(|key| (key, fingerprint(parts, &bytes)));
-    let (is_json, is_plain) = (is_json(&parts.headers), coding::is_identity(&parts.headers));
+    let (is_json, is_plain) = (is_in_utf8(&parts.headers, "application/json"), coding::is_identity(&parts.headers));
     Ok(Received { bytes, is_json, is_plain, key })
 }
 
@@ -205,15 +239,15 @@ async fn collect(mut body: HttpBody, most: usize) -> Result<Bytes, Problem> {
     Ok(read.into())
 }
 
-/// `application/json`, with or without parameters.
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether a body is of this media type, with or without parameters, in UTF-8.
+fn is_in_utf8(headers: &HeaderMap, wanted: &str) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else { return false };
     let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
     let charset = parameters
         .split(';')
         .filter_map(|parameter| parameter.trim().split_once('='))
         .find_map(|(name, value)| name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"').to_owned()));
-    media_type.trim().eq_ignore_ascii_case("application/json")
+    media_type.trim().eq_ignore_ascii_case(wanted)
         && charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
 }
 

@@ -20,7 +20,7 @@ pub(crate) mod user_session;
 mod visible;
 pub(crate) mod weights;
 
-pub(crate) use body::{Body, Member, Payload};
+pub(crate) use body::{Body, Member, Payload, TextPayload};
 pub(crate) use errors::Errors;
 pub(crate) use fields::Fields;
 pub(crate) use parameters::{Cursor, Paged, Parameters, Query};

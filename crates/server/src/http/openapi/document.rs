@@ -132,7 +132,11 @@ fn show(operation: &Operation, schemas: &mut Schemas) -> Value {
     });
     if let Some(body) = &operation.body {
         let required = !operation.is_body_optional;
-        shown["requestBody"] = json!({"required": required, "content": content(body, &mut schemas.bodies)});
+        let mut content = content(body, &mut schemas.bodies);
+        if operation.is_body_text_too {
+            content["text/plain"] = content[body.media_type].clone();
+        }
+        shown["requestBody"] = json!({"required": required, "content": content});
     }
     shown
 }

@@ -132,6 +132,8 @@ pub(crate) struct Operation {
     pub(crate) body: Option<Content>,
     /// Whether a request may leave out the body.
     pub(crate) is_body_optional: bool,
+    /// Whether the JSON of the body may also come as `text/plain`.
+    pub(crate) is_body_text_too: bool,
     pub(crate) successes: Vec<Success>,
     pub(crate) codes: BTreeSet<Code>,
     pub(crate) proofs: Vec<Proof>,
@@ -155,6 +157,7 @@ impl Operation {
             parameters: Vec::new(),
             body: None,
             is_body_optional: false,
+            is_body_text_too: false,
             successes: Vec::new(),
             codes: about.codes.iter().copied().collect(),
             proofs: Vec::new(),

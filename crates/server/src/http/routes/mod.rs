@@ -10,6 +10,7 @@ pub(crate) mod desk;
 pub(crate) mod draw;
 pub(crate) mod health;
 pub(crate) mod hours;
+pub(crate) mod leave;
 pub(crate) mod lecture;
 pub(crate) mod manifest;
 pub(crate) mod notice;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use onsale_app::desk::Outcome;
-use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
+use onsale_app::waiting_room::{LiveRoom, Purpose, Standing, Wait};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::leaving::Leave;
 use onsale_domain::time::Timestamp;
@@ -27,6 +27,15 @@ use crate::http::routes::notice::NoticeShown;
 use crate::http::values::{Id, Instant};
 use crate::http::{App, PATIENCE};
 
+/// Bounds of a wait, in whole seconds. `low <= estimatedWaitSeconds <= high`.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct EstimatedWait {
+    /// The least wait that is likely.
+    low: u64,
+    /// The longest wait that is likely.
+    high: u64,
+}
+
 /// A place in line and how it stands.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -39,18 +48,23 @@ pub(crate) struct QueuePlace {
     pub(crate) status: TokenStatus,
     /// 1 is the next to be admitted; null unless early or waiting, and before a draw.
     position: Option<u64>,
-    /// An estimate; null unless early or waiting.
+    /// An estimate, from now on; null unless early or waiting, before a draw, and while admission is paused or the sale closed.
     estimated_wait_seconds: Option<u64>,
+    /// Bounds of the wait: four fifths of all waits end between them. Null with `estimatedWaitSeconds`.
+    estimated_wait: Option<EstimatedWait>,
     /// Seconds until the next poll; null unless early or waiting.
     poll_after_seconds: Option<u64>,
     issued_at: Instant,
     /// Until when the turn lasts, live holds counted; null unless active.
     active_until: Option<Instant>,
+    /// To this instant an unused turn is safe without another call. Each call with the token, and an open stream, moves it; it is as
+    /// old as what the database knows. Null unless active, and once the turn was used.
+    claim_before: Option<Instant>,
     /// The instant of the snapshot that the position was read from.
     as_of: Instant,
     /// Nothing is left in this concert, and no hold can come back.
     sold_out: bool,
-    /// Admission is paused. `estimatedWaitSeconds` then counts from the end of the pause.
+    /// Admission is paused. Its end is not known, so there is no estimate.
     paused: bool,
     /// Before this instant no user is admitted or takes a hold; `estimatedWaitSeconds` counts it in. Null for no bound.
     opens_at: Option<Instant>,
@@ -68,8 +82,9 @@ impl Sample for QueuePlace {
     fn sample() -> Value {
         json!({
             "token": sample::JWT, "tokenId": sample::TOKEN, "userId": "42", "concertId": sample::CONCERT,
-            "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4, "pollAfterSeconds": 1,
-            "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "asOf": "2026-11-22T11:12:13.460Z",
+            "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4,
+            "estimatedWait": {"low": 1, "high": 9}, "pollAfterSeconds": 1,
+            "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "claimBefore": null, "asOf": "2026-11-22T11:12:13.460Z",
             "soldOut": false, "paused": false,
             "opensAt": "2026-11-22T11:00:00.000Z", "drawAt": null, "closesAt": null,
             "closed": false, "notice": {"ko": "결제 시간을 10분 연장했습니다.", "en": "You have 10 more minutes to pay."}
@@ -83,6 +98,8 @@ pub(crate) struct PlaceNews {
     pub(crate) status: TokenStatus,
     pub(crate) position: Option<u64>,
     pub(crate) active_until: Option<Timestamp>,
+    /// Whether the turn was not used yet. The instant to which it is safe moves with each call, and is no news.
+    pub(crate) is_unused: bool,
     pub(crate) sold_out: bool,
     pub(crate) paused: bool,
     pub(crate) closed: bool,
@@ -109,8 +126,14 @@ impl QueuePlace {
     ///
     /// # Errors
     /// `queue-token-invalid` if the room no longer exists; `unavailable` if the database is needed and does not answer.
-    pub(crate) async fn of(app: &App, room: &Arc<LiveRoom>, token: &Token, text: String) -> Result<Self, Problem> {
-        let placement = app.rooms.placement(room, token, Purpose::Poll).await?;
+    pub(crate) async fn of(
+        app: &App,
+        room: &Arc<LiveRoom>,
+        token: &Token,
+        purpose: Purpose,
+        text: String,
+    ) -> Result<Self, Problem> {
+        let placement = app.rooms.placement(room, token, purpose).await?;
         let placement = placement.ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
         let place = |status| Self {
             token: text,
@@ -120,9 +143,11 @@ impl QueuePlace {
             status,
             position: None,
             estimated_wait_seconds: None,
+            estimated_wait: None,
             poll_after_seconds: None,
             issued_at: Instant(token.issued_at),
             active_until: None,
+            claim_before: None,
             as_of: Instant(placement.as_of),
             sold_out: placement.is_sold_out,
             paused: placement.is_paused,
@@ -133,21 +158,29 @@ impl QueuePlace {
             notice: placement.notice.map(NoticeShown),
         };
         Ok(match placement.standing {
-            Standing::Early { position, estimated_wait_seconds, poll_after_seconds } => Self {
-                position,
-                estimated_wait_seconds,
-                poll_after_seconds: Some(poll_after_seconds),
-                ..place(TokenStatus::Early)
+            Standing::Early { position, wait, poll_after_seconds } => {
+                Self { position, ..place(TokenStatus::Early).waiting(wait, poll_after_seconds) }
+            }
+            Standing::Waiting { position, wait, poll_after_seconds } => {
+                Self { position: Some(position), ..place(TokenStatus::Waiting).waiting(wait, poll_after_seconds) }
+            }
+            Standing::Active { until, claim_before } => Self {
+                active_until: Some(Instant(until)),
+                claim_before: claim_before.map(Instant),
+                ..place(TokenStatus::Active)
             },
-            Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {
-                position: Some(position),
-                estimated_wait_seconds: Some(estimated_wait_seconds),
-                poll_after_seconds: Some(poll_after_seconds),
-                ..place(TokenStatus::Waiting)
-            },
-            Standing::Active { until } => Self { active_until: Some(Instant(until)), ..place(TokenStatus::Active) },
             Standing::Expired => place(TokenStatus::Expired),
         })
+    }
+
+    /// The same place in line, with its wait.
+    fn waiting(self, wait: Option<Wait>, poll_after_seconds: u64) -> Self {
+        Self {
+            estimated_wait_seconds: wait.map(|wait| wait.seconds),
+            estimated_wait: wait.map(|Wait { low, high, .. }| EstimatedWait { low, high }),
+            poll_after_seconds: Some(poll_after_seconds),
+            ..self
+        }
     }
 
     /// The part whose changes a stream sends.
@@ -155,7 +188,18 @@ impl QueuePlace {
         let Self { status, position, sold_out, paused, closed, .. } = *self;
         let active_until = self.active_until.map(|Instant(until)| until);
         let hours = [self.opens_at, self.closes_at, self.draw_at].map(|bound| bound.map(|Instant(at)| at));
-        PlaceNews { status, position, active_until, sold_out, paused, closed, hours, notice: self.notice.clone() }
+        let is_unused = self.claim_before.is_some();
+        PlaceNews {
+            status,
+            position,
+            active_until,
+            is_unused,
+            sold_out,
+            paused,
+            closed,
+            hours,
+            notice: self.notice.clone(),
+        }
     }
 
     /// The id of an event that shows this place: the milliseconds of the instant that it was read.
@@ -230,7 +274,7 @@ pub(crate) async fn enter_queue(
     match outcome {
         Ok(rules::Entered { token, is_new }) => {
             let text = app.tokens.encode(&token);
-            let place = QueuePlace::of(&app, &room, &token, text).await?;
+            let place = QueuePlace::of(&app, &room, &token, Purpose::Poll, text).await?;
             Ok(if is_new { Entered::New(place) } else { Entered::Known(place) })
         }
         Err(refusal) => Err(code_try.note(&app, Problem::from(&refusal))),
@@ -259,7 +303,7 @@ pub(crate) async fn get_queue_place(
     mut query: Query,
 ) -> Result<OkJson<QueuePlace>, Problem> {
     query.read()?;
-    Ok(OkJson(QueuePlace::of(&app, &room, &token, text).await?))
+    Ok(OkJson(QueuePlace::of(&app, &room, &token, Purpose::Poll, text).await?))
 }
 
 /// Give a place up

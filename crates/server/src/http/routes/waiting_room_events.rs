@@ -14,7 +14,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use onsale_app::waiting_room::LiveRoom;
+use onsale_app::waiting_room::{LiveRoom, Purpose};
 use onsale_domain::waiting_room::Token;
 use onsale_macros::operation;
 use serde_json::json;
@@ -171,7 +171,7 @@ pub(crate) async fn follow_queue_place(
 ) -> Result<Events, Problem> {
     // Subscribed before the place is read: a change in between is not missed.
     let moved = app.rooms.follow();
-    let place = QueuePlace::of(&app, &room, &token, text.clone()).await?;
+    let place = QueuePlace::of(&app, &room, &token, Purpose::Poll, text.clone()).await?;
     if place.status == TokenStatus::Expired && is_reconnect {
         // An `EventSource` that gets 204 stops. It would reconnect for ever otherwise.
         return Ok(Events(unbuffered(StatusCode::NO_CONTENT.into_response())));
@@ -240,7 +240,7 @@ impl Follower {
         if let Some(room) = self.app.rooms.current(&self.room) {
             self.room = room;
         }
-        match QueuePlace::of(&self.app, &self.room, &self.token, self.text.clone()).await {
+        match QueuePlace::of(&self.app, &self.room, &self.token, Purpose::Stream, self.text.clone()).await {
             Ok(place) => Ok(Some(place)),
             Err(problem) if problem.code == Code::QueueTokenInvalid => Err(problem),
             Err(_) => Ok(None),

@@ -9,3 +9,7 @@ CREATE TABLE ended_sessions (
 ) STRICT;
 
 CREATE INDEX ended_sessions_by_age ON ended_sessions (kept_until);
+
+-- Clients that left -------------------------------------------------------------------------------------------------
+--
+-- Only Postgres has the table: one process serves a file, and keeps them in memory.

@@ -23,14 +23,14 @@ const CONCERTS: &str =
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
         refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision,
-        codes_until
+        codes_until, waitlisted, offered, offer_seconds
     FROM performances";
 
 /// Performances of the given concerts, and the given performances, each by key.
 const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
         refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision,
-        codes_until
+        codes_until, waitlisted, offered, offer_seconds
     FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
               CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
           UNION SELECT unnest($2::uuid[])) named

@@ -290,9 +290,12 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
         "onsale.performance.changed.v1" => {
             SeatsBecame::Unchanged { closed: data["closed"].as_bool().ok_or_else(broken)? }
         }
-        "onsale.ticket.voided.v1" | "onsale.ticket.checked-in.v1" | "onsale.ticket.check-in-undone.v1" => {
-            SeatsBecame::Untouched
-        }
+        "onsale.ticket.voided.v1"
+        | "onsale.ticket.checked-in.v1"
+        | "onsale.ticket.check-in-undone.v1"
+        | "onsale.waitlist.joined.v1"
+        | "onsale.waitlist.offered.v1"
+        | "onsale.waitlist.ended.v1" => SeatsBecame::Untouched,
         _ => return Err(broken()),
     };
     let names_no_seats = matches!(

@@ -142,6 +142,7 @@ macro_rules! query {
 }
 
 // After the macros, which it uses.
+mod lists;
 mod reads;
 
 #[cfg(test)]

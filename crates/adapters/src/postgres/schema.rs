@@ -9,7 +9,7 @@ use super::{positions, ticket_reads};
 
 /// Step n brings a database from version n - 1 to n. A released step never changes. Old instances keep working next to most
 /// steps. `docs/guide/upgrades.md` names those before which all instances must stop.
-pub(super) const STEPS: [&str; 17] = [
+pub(super) const STEPS: [&str; 18] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -27,6 +27,7 @@ pub(super) const STEPS: [&str; 17] = [
     include_str!("migrations/0015_organisers.sql"),
     include_str!("migrations/0016_revised_performances.sql"),
     include_str!("migrations/0017_buyers.sql"),
+    include_str!("migrations/0018_waitlists.sql"),
 ];
 
 /// The version that introduced `event_positions`.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use super::{OpenError, ticket_reads};
 
 /// Step n brings a file from version n to n + 1. A released step never changes.
-const STEPS: [&str; 17] = [
+const STEPS: [&str; 18] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -27,6 +27,7 @@ const STEPS: [&str; 17] = [
     include_str!("migrations/0015_organisers.sql"),
     include_str!("migrations/0016_revised_performances.sql"),
     include_str!("migrations/0017_buyers.sql"),
+    include_str!("migrations/0018_waitlists.sql"),
 ];
 
 /// Steps that make a table again, with foreign keys off. After them each row must still have the rows that it refers to. The check

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use onsale_domain::ids::UserId;
 use onsale_domain::rows::Keys;
 use onsale_domain::staff::{self, ByStaff};
-use onsale_domain::{Command, cancellation, concert, lecture, payment, presale, refund, ticket, waiting_room, wallet};
+use onsale_domain::{
+    Command, cancellation, concert, lecture, payment, presale, refund, seat_list, ticket, waiting_room, wallet,
+};
 use tokio::sync::oneshot;
 
 use super::batch::Decider;
@@ -262,6 +264,9 @@ jobs! {
     HoldAny(concert::HoldAny),
     Release(concert::Release),
     Expire(concert::Expire),
+    JoinSeatList(seat_list::Join),
+    LeaveSeatList(seat_list::Leave),
+    OfferSeats(seat_list::OfferSeats),
     Pay(payment::Pay),
     Refund(refund::RefundSeats),
     RefundByStaff(refund::RefundByStaff),

@@ -11,6 +11,7 @@ pub mod locks;
 pub mod news;
 mod reader;
 mod retention;
+mod seat_lists;
 mod staff;
 mod tickets;
 mod writer;
@@ -34,6 +35,7 @@ pub use reader::{
     UnsettledSeat,
 };
 pub use retention::Retention;
+pub use seat_lists::{ListedEntry, SeatLists};
 pub use staff::{ListedKey, LogFilter, LogRow};
 pub use tickets::{Conflict, ConflictKind, Manifest, ShownTicket, SigningKey, TicketStatus, Tickets, TicketsOf};
 pub use writer::{Unit, Wanted, Writer};

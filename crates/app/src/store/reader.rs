@@ -24,6 +24,7 @@ use super::draws::Draws;
 use super::export::Attendee;
 use super::figures::PerformanceFigures;
 use super::lectures::{AppliedLecture, LectureFilter, WaitingUser};
+use super::seat_lists::SeatLists;
 use super::staff::{ListedKey, LogFilter, LogRow};
 use super::tickets::Tickets;
 use crate::event::StoredEvent;
@@ -168,7 +169,7 @@ pub struct HoldRecord {
 
 /// Reads next to the writers. Each call sees everything that was answered before the call.
 #[async_trait]
-pub trait Reader: Draws + Tickets + Send + Sync {
+pub trait Reader: Draws + SeatLists + Tickets + Send + Sync {
     /// The database's time now. Costs no query.
     fn now(&self) -> Timestamp;
 

@@ -9,8 +9,8 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, check_in, concert, desk, draw, health, lecture, manifest, payment, refund, reservation, section, ticket,
-    waiting_room, waiting_room_events, wallet,
+    admin, check_in, concert, desk, draw, health, lecture, manifest, payment, refund, reservation, seat_list, section,
+    ticket, waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -64,6 +64,9 @@ pub(crate) fn routes() -> Routes {
         GET    "/users/{userId}/reservations"   reservation::list_user_reservations;
         POST   "/payments"                      payment::create_payment;
         GET    "/payments/{paymentId}"          payment::get_payment;
+        POST   "/concerts/{concertId}/waitlist" seat_list::join_waitlist;
+        GET    "/concerts/{concertId}/waitlist/{userId}" seat_list::list_waitlist_entries;
+        DELETE "/concerts/{concertId}/waitlist/{userId}/{performanceId}" seat_list::leave_waitlist;
         GET    "/users/{userId}/payments"       payment::list_user_payments;
         POST   "/payments/{paymentId}/refunds"  refund::create_refund;
         GET    "/payments/{paymentId}/refunds"  refund::list_payment_refunds;

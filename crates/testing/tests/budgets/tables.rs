@@ -77,7 +77,7 @@ const ONLY_POSTGRES: [(&str, &[&str]); 8] = [
     ("events", &["topic"]),
     ("instance_figures", &["instance_id", "seen_at", "viewed_at", "figures"]),
     ("lectures", &["written_version"]),
-    ("performances", &["known_version", "revised_at", "stated_version"]),
+    ("performances", &["known_version", "noted_version", "revised_at"]),
     ("places", &["given_up_version"]),
     ("rooms", &["stated_version"]),
     ("turns", &["settled_at", "version"]),

@@ -20,6 +20,7 @@ mod presale;
 mod properties;
 mod refund;
 mod refusals;
+mod seat_list;
 mod seating;
 mod staff;
 mod support;

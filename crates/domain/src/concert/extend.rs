@@ -202,6 +202,9 @@ fn extend_loaded(rows: &mut Rows, performance: PerformanceId, at: Timestamp, sec
         let Some(seat) = rows.seats.apply(&key) else { continue };
         seat.end_at(seat.end().after([(at, seconds)]));
     }
+    if let Some(hall) = rows.halls.get_mut(&performance) {
+        hall.extend(at, seconds);
+    }
 }
 
 impl Command for Rewrite {

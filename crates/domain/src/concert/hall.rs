@@ -125,6 +125,16 @@ impl Hall {
         self.set(seat, FREE);
     }
 
+    /// The holds that live at this instant last these seconds longer.
+    pub(crate) fn extend(&mut self, at: Timestamp, seconds: u32) {
+        let is_live = |from: &&mut i64| **from > at.as_millis() && **from != CLOSED;
+        for from in self.free_from.iter_mut().filter(is_live) {
+            *from = Timestamp::from_millis(*from).plus_seconds(seconds).as_millis();
+        }
+        self.at = None;
+        self.refused.clear();
+    }
+
     fn set(&mut self, seat: u32, free_from: i64) {
         let Some(own) = self.free_from.get_mut(index(seat)) else { return };
         *own = free_from;

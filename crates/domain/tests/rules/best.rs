@@ -137,6 +137,22 @@ fn a_unit_of_work_knows_its_own_changes() {
     );
 }
 
+/// A hold that an earlier command of the unit extended keeps its seat longer.
+#[test]
+fn a_unit_of_work_knows_its_own_extensions() {
+    check(
+        "
+        eve blocks 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 => …
+        0 ann holds 20 as x       => held 100 until 300
+        100 bob takes 1 of R      => seats-not-available, retry after 200
+        & eve extends 60          => 1 by 60 at 100
+        & bob takes 1 of R        => seats-not-available, retry after 260
+        359.999 bob takes 1 of R  => seats-not-available, retry after 1
+        360 bob takes 1 of R as y => took 20 until 660
+        ",
+    );
+}
+
 #[test]
 fn a_batch_of_many_is_decided_one_after_the_other() {
     let mut stage = Stage::empty().concert("gala", Settings::default()).performance("eve", 1_000, &[(1, 9, 100)]);

@@ -54,6 +54,7 @@ pub(crate) const UNSENT: &[(&str, &str)] = &[
     ("ticket_reads::note_keys::verifies", "only with a second key in `ONSALE_TICKET_KEY`"),
     ("ticket_reads::fill::refunded", "a migration: before the counters begin"),
     ("ticket_reads::fill::void", "a migration: before the counters begin"),
+    ("draw::NUMBER_AT", "a user enters again once a step has written the row of the drawn place"),
     ("dead_letters::SET_ASIDE", "Kafka refuses an event for good"),
     ("dead_letters::KEEP", "Kafka refuses an event for good"),
     ("dead_letters::DIED", REFUSED),

@@ -318,7 +318,7 @@ async fn load(
 }
 
 fn read_clock<'a>(pipeline: &mut Pipeline<'a, Unit>, transaction: &'a mut String) {
-    pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
+    pipeline.query(AT, Vec::new(), move |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
         unit.at = instant(row, 0)?;
         *transaction = get(row, 1)?;

@@ -66,8 +66,11 @@ pub(super) fn load_list(db: &Connection, id: PerformanceId, keys: &Keys, rows: &
             "SELECT {ENTRY} FROM seat_waits e WHERE performance_id = ?1 AND seats = ?2 AND section = ?3 AND grade = ?4
                 AND state = 'WAITING' ORDER BY number LIMIT ?5"
         ))?;
-        let wanted = params![id.uuid().as_bytes(), wish.count, wish_text(&wish.section), wish_text(&wish.grade), many];
-        let front: Vec<Entry> = statement.query_map(wanted, read)?.collect::<Sql<_>>()?;
+        let front = statement.query_map(
+            params![id.uuid().as_bytes(), wish.count, wish_text(&wish.section), wish_text(&wish.grade), many],
+            read,
+        )?;
+        let front = front.collect::<Sql<Vec<Entry>>>()?;
         list.load_wish(wish, waiting);
         for entry in front {
             for (reservation, seats) in owned(db, &entry)? {

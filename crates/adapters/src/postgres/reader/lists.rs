@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use onsale_app::store::{
-    Conflict, Draws, EntryRow, ListedEntry, Manifest, Page, Reader, SeatLists, SigningKey, StoreError, Tickets,
-    TicketsOf,
+    Conflict, Draws, EntryRow, ListedEntry, Manifest, Page, SeatLists, SigningKey, StoreError, Tickets, TicketsOf,
 };
 use onsale_domain::ids::{CheckInId, ConcertId, PaymentId, PerformanceId, TicketId, UserId};
 use onsale_domain::ticket::CheckIn;
@@ -13,6 +12,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Draw, List, Token};
 
 use super::{ATTEMPTS_MAX, PostgresReader};
+use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::{draw, seat_list, ticket_reads};
 

@@ -30,8 +30,8 @@ use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
-    cancellation, code, concert_reads, draw, event, export, extension, figures, hall, idempotency, lecture_reads,
-    payment, refund, staff, staff_session, ticket_reads, waiting_list, wallet,
+    cancellation, code, concert_reads, event, export, extension, figures, hall, idempotency, lecture_reads, payment,
+    refund, staff, staff_session, waiting_list, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -58,14 +58,14 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     refund::READS,
     code::READS,
     cancellation::READS,
-    draw::READS,
+    crate::postgres::draw::READS,
     event::READS,
     event::LOG_READS,
     idempotency::READS,
     staff::READS,
     staff_session::READS,
-    ticket_reads::READS,
-    seat_list::READS,
+    crate::postgres::ticket_reads::READS,
+    crate::postgres::seat_list::READS,
 ];
 
 impl PostgresReader {

@@ -55,6 +55,9 @@ const CALLS: &str = "
     GET /users/{userId}/reservations
     GET /users/{userId}/payments
     GET /users/{userId}/waitlists
+    POST /concerts/{concertId}/waitlist
+    GET /concerts/{concertId}/waitlist/{userId}
+    DELETE /concerts/{concertId}/waitlist/{userId}/{performanceId}
     POST /admin/lectures
     GET /admin/concerts
     POST /admin/concerts

@@ -84,7 +84,7 @@ impl Tables {
         let tables = differing!(
             accounts ledger lectures applications waiting waiting_blocks freed_seats lecture_history concerts rooms draws orders places turns ends
             performances seats blocks layouts reservations extensions payments refunds voided cancellations failed_refunds events
-            codes code_uses
+            codes code_uses seat_waits
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }

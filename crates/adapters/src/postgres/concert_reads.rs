@@ -48,7 +48,7 @@ const SEATS: &str = concat!(
     "SELECT version, seat, reservation_id, s.held_until, s.sold, s.extended,
         CASE WHEN s.extended < extensions THEN ",
     further_of_seat!("s"),
-    " END, closed, s.block_reason, cancelled_at IS NOT NULL
+    " END, closed, s.block_reason, cancelled_at IS NOT NULL, waitlisted > 0
     FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
 );
 
@@ -142,7 +142,8 @@ pub(super) async fn seats(session: &Session, performance: PerformanceId) -> Sql<
     let first = found.first().ok_or(DbError::Broken("no such performance"))?;
     let (version, closed, cancelled) = (number(first, 0)?, get(first, 7)?, get(first, 9)?);
     let seats = Vec::with_capacity(found.len());
-    let mut rows = SeatRows { version, closed, cancelled, seats, blocked: Vec::new() };
+    let waited_for = get(first, 10)?;
+    let mut rows = SeatRows { version, closed, cancelled, waited_for, seats, blocked: Vec::new() };
     for row in &found {
         if get::<Option<&str>>(row, 8)?.is_some() {
             rows.blocked.push(small(row, 1)?);

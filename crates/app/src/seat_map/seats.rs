@@ -31,10 +31,11 @@ impl Known {
         }
     }
 
-    /// The status that clients see: a seat whose hold ran out is available, even if the hold is not settled yet.
-    fn status(self, at: Timestamp) -> SeatStatus {
+    /// The status that clients see: a seat whose hold ran out is available, even if the hold is not settled yet. If users wait for
+    /// seats, it may be theirs, and stays held until the hold is settled.
+    fn status(self, at: Timestamp, waited_for: bool) -> SeatStatus {
         match self {
-            Self::Held(until) if at < until => SeatStatus::Held,
+            Self::Held(until) if at < until || waited_for => SeatStatus::Held,
             Self::Free | Self::Held(_) => SeatStatus::Available,
             Self::Sold => SeatStatus::Sold,
             Self::Blocked => SeatStatus::Blocked,
@@ -47,6 +48,7 @@ pub(super) struct Seats {
     version: u64,
     closed: bool,
     cancelled: bool,
+    waited_for: bool,
     showing: Arc<Showing>,
     numbers: Arc<[u32]>,
     seats: Vec<Known>,
@@ -60,6 +62,7 @@ impl Seats {
             version: rows.version,
             closed: rows.closed,
             cancelled: rows.cancelled,
+            waited_for: rows.waited_for,
             showing: showing.clone(),
             seats: vec![Known::Free; numbers.len()],
             chunks: Vec::new(),
@@ -106,6 +109,7 @@ impl Seats {
         self.closed = delta.closed.unwrap_or(self.closed);
         // For good.
         self.cancelled |= delta.cancelled;
+        self.waited_for = delta.waited_for.unwrap_or(self.waited_for);
         // After the extensions, which these contain.
         for (number, became) in &delta.seats {
             self.set(*number, *became);
@@ -122,9 +126,9 @@ impl Seats {
         for (index, known) in self.seats.chunks(CHUNK).enumerate() {
             shown.clear();
             for seat in known {
-                let status = seat.status(at);
+                let status = seat.status(at, self.waited_for);
                 match seat {
-                    Known::Held(until) if status == SeatStatus::Held => valid_until = valid_until.min(*until),
+                    Known::Held(until) if at < *until => valid_until = valid_until.min(*until),
                     _ => remaining += u32::from(status == SeatStatus::Available),
                 }
                 shown.push(status);

@@ -47,6 +47,8 @@ pub struct SeatRows {
     pub closed: bool,
     /// Whether the performance is cancelled.
     pub cancelled: bool,
+    /// Whether users wait for seats of the performance.
+    pub waited_for: bool,
     /// Held and sold seats.
     pub seats: Vec<(u32, Seat)>,
     /// Numbers of the blocked seats.

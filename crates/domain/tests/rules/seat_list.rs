@@ -243,11 +243,12 @@ fn a_lapsed_hold_goes_to_the_list_before_any_other_command() {
     let (_, first) = sale.offer(4);
     sale.world.pass(600_000);
     assert_eq!(sale.entry(4), EntryStatus::Lapsed);
-    let taken = sale.hold(6, &[1]);
+    // Of two seats the one nearer to the middle is offered.
+    let taken = sale.hold(6, &[2]);
     assert!(matches!(taken, Err(Refusal::SeatTaken { .. })), "{taken:?}");
     assert_eq!(sale.entry(5), EntryStatus::Offered);
     assert_eq!(sale.world.tables.reservations[&first.id].status, Status::Expired);
-    sale.hold(6, &[2]).expect("no wish fits the other seat");
+    sale.hold(6, &[1]).expect("no wish fits the other seat");
 }
 
 #[test]
@@ -369,7 +370,7 @@ impl Sale {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn no_free_seats_fit_a_user_who_waits(ops in prop::collection::vec(op(), 1..60)) {

@@ -81,6 +81,8 @@ pub enum Refusal {
     BeaconSet,
     /// The place of an entry is known only after the draw, and the request was read before it. The request has to be read again.
     Drawn,
+    /// The places were drawn, and visitors know the opening with their place: it stays.
+    SaleDrawn,
     /// The room is open, and users entered before: its opening stays.
     SaleOpened,
     /// The sale would close, or its presale would end, before the sale opens or at that instant.

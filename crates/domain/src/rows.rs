@@ -95,7 +95,8 @@ pub struct Keys {
     pub seat_waits: BTreeSet<(PerformanceId, UserId)>,
     /// Seats, each with the reservation that holds it (not sold) and all seats of that reservation.
     pub seats: BTreeSet<(PerformanceId, u32)>,
-    /// Payments of which it is loaded how often the ticket of each seat was reissued. Covered by the lock of the performance.
+    /// Payments of which it is loaded how often the ticket of each seat was reissued, and which check-ins of their seats count.
+    /// Covered by the lock of the performance.
     pub reissues: BTreeSet<PaymentId>,
     /// Tickets that are shown at the door of a performance: the payment of the seat, its reissues, its check-in that counts, and
     /// whether the ticket was made void. Covered by the lock of the performance.

@@ -118,6 +118,30 @@ async fn a_new_ticket_makes_the_old_one_void_and_so_does_a_refund() {
 }
 
 #[tokio::test]
+async fn a_buyer_gets_nothing_back_for_a_seat_that_is_checked_in() {
+    let evening = Evening::start(&[]).await;
+    let Evening { sale, performance, .. } = &evening;
+    let policy = json!({"refundPolicy": [{"hoursBefore": 0, "feePercent": 0}]});
+    sale.admin(sale.caller.patch(&format!("/admin/performances/{performance}"))).json(&policy).expect(200).await;
+    let payment = bought(&evening, &json!([7, 8, 9])).await;
+    let all = tickets(sale, &payment).await;
+    let refund =
+        |seats: Value| sale.caller.post(&format!("/payments/{payment}/refunds")).json(&json!({"seats": seats}));
+    let inside = check_in(sale, &scan(performance, &all[0], "1", NOW)).expect(201).await;
+    refund(json!([7])).refused(409, "refund-closed").await;
+    refund(json!([7, 8])).refused(409, "refund-closed").await;
+    refund(json!([8])).expect(201).await;
+    let undo = sale.caller.delete(&format!("/check-ins/{}", text(&inside["checkInId"])));
+    sale.admin(undo).expect(204).await;
+    refund(json!([7])).expect(201).await;
+    check_in(sale, &scan(performance, &all[2], "2", NOW)).expect(201).await;
+    refund(json!([9])).refused(409, "refund-closed").await;
+    let by_staff = sale.caller.post(&format!("/admin/payments/{payment}/refunds")).json(&json!({"reason": "a storm"}));
+    sale.admin(by_staff).expect(201).await;
+    audit(sale).await;
+}
+
+#[tokio::test]
 async fn scans_are_judged_in_order_and_answered_for_good() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, concert, performance, .. } = &evening;

@@ -50,6 +50,10 @@ const COUNTED: &str = concat!(
         OFFSET 0) c"
 );
 
+/// The check-ins that count, of payments.
+const COUNTED_OF_PAYMENTS: &str =
+    concat!("SELECT ", columns_of_scan!(), " FROM check_ins WHERE payment_id = ANY ($1) AND standing = 'COUNTS'");
+
 const BY_SCAN: &str = concat!("SELECT ", columns_of_scan!(), " FROM check_ins WHERE scan_id = ANY ($1)");
 
 const NAMED: &str = concat!("SELECT ", columns_of_scan!(), " FROM check_ins WHERE check_in_id = ANY ($1)");
@@ -72,7 +76,7 @@ const SCAN: &str = concat!(
         $17::text[])"
 );
 
-pub(super) const WRITES: &[&str] = &[REISSUES, SHOWN, COUNTED, BY_SCAN, NAMED, VOID, CHANGE, SCAN];
+pub(super) const WRITES: &[&str] = &[REISSUES, SHOWN, COUNTED, COUNTED_OF_PAYMENTS, BY_SCAN, NAMED, VOID, CHANGE, SCAN];
 
 /// Loads void tickets and scans. Their performances are locked by now.
 pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
@@ -85,6 +89,8 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
             }
             Ok(())
         });
+        let payments: Vec<Uuid> = keys.reissues.iter().map(|id| id.uuid()).collect();
+        pipeline.query(COUNTED_OF_PAYMENTS, params![payments], note_counting);
     }
     load_tickets(pipeline, keys);
     if !keys.scans.is_empty() {
@@ -137,15 +143,17 @@ fn load_tickets<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         }
         Ok(())
     });
-    pipeline.query(COUNTED, params![performances(), seats()], |found, unit| {
-        for row in found {
-            let check_in = read(row)?;
-            let owner = check_in.payment.zip(check_in.seat);
-            unit.rows.checked_in.extend(owner.map(|owner| (owner, check_in.id)));
-            unit.rows.check_ins.load(check_in.id, Some(check_in));
-        }
-        Ok(())
-    });
+    pipeline.query(COUNTED, params![performances(), seats()], note_counting);
+}
+
+/// Check-ins that count are loaded, also by their seats.
+fn note_counting(found: &[Row], unit: &mut Unit) -> Sql<()> {
+    for row in found {
+        let check_in = read(row)?;
+        unit.rows.checked_in.extend(check_in.payment.zip(check_in.seat).map(|owner| (owner, check_in.id)));
+        unit.rows.check_ins.load(check_in.id, Some(check_in));
+    }
+    Ok(())
 }
 
 /// Saves void tickets and scans.

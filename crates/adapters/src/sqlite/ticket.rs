@@ -27,6 +27,11 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
             let (seat, many) = found?;
             rows.reissued.insert((*payment, seat), many);
         }
+        let sql = format!("SELECT {CHECK_IN} FROM check_ins WHERE payment_id = ?1 AND standing = 'COUNTS'");
+        let mut counting = db.prepare_cached(&sql)?;
+        for found in counting.query_map([payment.uuid().as_bytes()], read)? {
+            note_counting(found?, rows);
+        }
     }
     for (performance, ticket) in &keys.tickets {
         load_ticket(db, *performance, *ticket, rows)?;
@@ -75,11 +80,14 @@ fn load_ticket(db: &Connection, performance: PerformanceId, ticket: TicketId, ro
     }
     let sql = format!("SELECT {CHECK_IN} FROM check_ins WHERE payment_id = ?1 AND seat = ?2 AND standing = 'COUNTS'");
     let counts = db.prepare_cached(&sql)?.query_row(params![payment.uuid().as_bytes(), seat], read).optional()?;
-    if let Some(counts) = counts {
-        rows.checked_in.insert((payment, seat), counts.id);
-        rows.check_ins.load(counts.id, Some(counts));
-    }
+    counts.into_iter().for_each(|check_in| note_counting(check_in, rows));
     Ok(())
+}
+
+/// A check-in that counts is loaded, also by its seat.
+fn note_counting(check_in: CheckIn, rows: &mut Rows) {
+    rows.checked_in.extend(check_in.payment.zip(check_in.seat).map(|owner| (owner, check_in.id)));
+    rows.check_ins.load(check_in.id, Some(check_in));
 }
 
 /// Saves void tickets and scans. Called after the payments and performances to which they refer.

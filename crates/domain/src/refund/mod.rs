@@ -142,6 +142,10 @@ impl RefundSeats {
         let prices: Vec<i64> = seats.iter().filter_map(|seat| payment.price_of(*seat)).collect();
         assert!(prices.len() == seats.len(), "each seat of a payment has a price");
         let price: i64 = prices.iter().sum();
+        if matches!(terms, Terms::Policy) && seats.iter().any(|seat| rows.checked_in.contains_key(&(payment.id, *seat)))
+        {
+            return Err(Refusal::RefundClosed);
+        }
         let fee = fee(terms, rows, reservation, &prices, cx.at)?;
         // The points are the last check. Nothing after it may refuse.
         wallet::refund(rows, cx, &self.user, price - fee, payment.id)?;

@@ -117,6 +117,7 @@ impl Room {
     ///
     /// # Errors
     /// - [`Refusal::EarlyHours`] if the sale would open before users may enter early, or at no set time.
+    /// - [`Refusal::SaleDrawn`] if the places were drawn: visitors know the opening with their place.
     /// - [`Refusal::SaleOpened`] if it has opened, and users entered before.
     /// - [`Refusal::RoomInUse`] if it would open sooner, and users entered.
     pub fn judge_sale(&self, sale: &Sale, at: Timestamp) -> Result<(), Refusal> {
@@ -126,6 +127,9 @@ impl Room {
         }
         if !(Settings { sale: *sale, ..self.settings }).is_sound() {
             return Err(Refusal::EarlyHours { field: "opensAt" });
+        }
+        if self.list.is_some_and(|list| list.drawn_at.is_some()) {
+            return Err(Refusal::SaleDrawn);
         }
         match early_from <= at && self.may_be_in_use() {
             true if self.is_opened(at) => Err(Refusal::SaleOpened),

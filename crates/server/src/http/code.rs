@@ -80,6 +80,7 @@ codes! {
     DrawNotClosed = CONFLICT, "draw-not-closed", "The list of this draw is not closed yet";
     BeaconUnnamed = CONFLICT, "beacon-unnamed", "This draw names no beacon";
     BeaconSet = CONFLICT, "beacon-set", "The beacon has another value already";
+    SaleDrawn = CONFLICT, "sale-drawn", "The places are drawn, so the opening of the sale stays";
     SaleOpened = CONFLICT, "sale-opened", "The sale has opened for visitors who entered early, so its opening stays";
     CodeRequired = FORBIDDEN, "code-required", "A presale code is needed";
     CodeInvalid = FORBIDDEN, "code-invalid", "The code is unknown, or not valid at this time";

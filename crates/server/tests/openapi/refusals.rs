@@ -119,7 +119,10 @@ pub(crate) const REFUSALS: [(&str, &[&str]); 53] = [
         &["422 amount-out-of-range", "409 insufficient-balance", "409 balance-limit", "403 role-insufficient"],
     ),
     ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
-    ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found", "409 room-in-use", "409 sale-opened"]),
+    (
+        "PATCH /admin/concerts/{concertId}",
+        &["404 concert-not-found", "409 room-in-use", "409 sale-drawn", "409 sale-opened"],
+    ),
     ("POST /admin/concerts/{concertId}/codes", &["404 concert-not-found", "409 code-exists", "403 role-insufficient"]),
     ("DELETE /admin/concerts/{concertId}/codes/{code}", &["404 code-not-found", "403 role-insufficient"]),
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found", "409 performance-cancelled"]),

@@ -4,7 +4,7 @@ use axum::http::Method;
 use onsale_testing::{Call, Sale};
 use serde_json::{Value, json};
 
-use crate::support::room::{admitted_at, room, token};
+use crate::support::room::{admitted_at, queue, room, token};
 use crate::support::{ONSALE, audit, millis, start, text, until};
 
 /// The instant this many seconds from now, as answers show it.
@@ -73,6 +73,9 @@ async fn places_are_drawn_verified_and_admitted_in_that_order() {
     }
     let again = enter(&sale, &concert, "bob").expect(200).await;
     assert_eq!(again["token"], tokens[1]["token"]);
+    let dates = sale.caller.get(&format!("/concerts/{concert}/dates")).token(&token(&tokens[1]));
+    let refused = dates.refused(403, "queue-token-waiting").await;
+    assert_eq!((refused.get("position"), &refused["opensAt"]), (Some(&Value::Null), &made["opensAt"]));
     sale.caller.delete("/queue/token").token(&token(&tokens[4])).expect(204).await;
 
     let closed =
@@ -81,6 +84,8 @@ async fn places_are_drawn_verified_and_admitted_in_that_order() {
     assert!(closed["seed"].is_string() && closed["entriesHash"].is_string(), "{closed}");
     let (code, said) = verify(&sale, &concert).await;
     assert_eq!(code, 0, "{said}");
+    let later = sale.caller.patch(&format!("/admin/concerts/{concert}")).json(&json!({"opensAt": iso(3_600)}));
+    sale.admin(later).refused(409, "sale-drawn").await;
     // Each place is shown before the opening, and the token stays the same.
     let mut order = Vec::new();
     for place in &tokens[..4] {
@@ -159,6 +164,8 @@ async fn a_draw_needs_its_instants() {
         let refused = create(queue, opens_at).refused(422, "invalid-request").await;
         assert_eq!(refused["errors"][0]["field"], field);
     }
+    let paused = create(json!({"paused": true}), Value::Null).expect(201).await;
+    assert_eq!(queue(&sale, &text(&paused["concertId"])).await["paused"], true);
     let plain = create(json!({}), Value::Null).expect(201).await;
     let concert = text(&plain["concertId"]);
     assert_eq!((&plain["order"], &plain["drawAt"]), (&json!("arrival"), &Value::Null));

@@ -23,6 +23,7 @@ use onsale_domain::presale::{Code, CodeKey, Standing};
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Token;
 use onsale_domain::wallet::{Account, Entry};
 
 use super::{ATTEMPTS_MAX, PostgresReader};

@@ -51,6 +51,7 @@ codes! {
     BeaconUnnamed => "beacon-unnamed",
     BeaconSet => "beacon-set",
     Drawn => "unavailable",
+    SaleDrawn => "sale-drawn",
     SaleOpened => "sale-opened",
     SaleHours { field: "closesAt" } => "invalid-request",
     CodeRequired { codes_until: Timestamp::default(), ends_in_seconds: 1 } => "code-required",

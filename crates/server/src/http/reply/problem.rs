@@ -40,9 +40,9 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
     errors: Box<[FieldError]>,
     seats: Box<[i64]>,
-    position: Option<u64>,
+    position: Option<Option<u64>>,
     opens_at: Option<Instant>,
-    early_from: Option<Instant>,
+    early_from: Option<Option<Instant>>,
     as_of: Option<Instant>,
     codes_until: Option<Instant>,
     /// With `already-checked-in`: the time and the device of the scan that counts.
@@ -78,19 +78,20 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
     #[schemars(length(max = 20))]
     seats: &'a [i64],
-    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted. With `already-waitlisted`: the position in
+    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted, and null if the order
+    /// is not known yet. With `already-waitlisted`: the position in
     /// the waiting list; 1 gets the next place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64")]
-    position: Option<u64>,
+    #[schemars(with = "Option<u64>")]
+    position: Option<Option<u64>>,
     /// With `sale-not-open`, and with `queue-token-waiting` before the opening: when the sale opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
     opens_at: Option<Instant>,
-    /// With `sale-not-open`: from when on users may enter before the opening, if they may.
+    /// With `sale-not-open`: from when on users may enter before the opening; null if they may not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Instant")]
-    early_from: Option<Instant>,
+    #[schemars(with = "Option<Instant>")]
+    early_from: Option<Option<Instant>>,
     /// With `sale-not-open`: the instant of the decision, by the clock of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
@@ -163,13 +164,12 @@ impl Problem {
     }
 
     pub(crate) fn early_position(mut self, position: Option<u64>) -> Self {
-        self.position = position;
+        self.position = Some(position);
         self
     }
 
-    pub(crate) fn position(mut self, position: u64) -> Self {
-        self.position = Some(position);
-        self
+    pub(crate) fn position(self, position: u64) -> Self {
+        self.early_position(Some(position))
     }
 
     /// Names the scan that counts.

@@ -49,6 +49,7 @@ impl From<&Refusal> for Code {
             Refusal::BeaconSet => Self::BeaconSet,
             // The handler has read the token before the draw. The client sends the request again.
             Refusal::Drawn => Self::Unavailable,
+            Refusal::SaleDrawn => Self::SaleDrawn,
             Refusal::SaleOpened => Self::SaleOpened,
             Refusal::CodeRequired { .. } => Self::CodeRequired,
             Refusal::CodeInvalid => Self::CodeInvalid,
@@ -86,7 +87,7 @@ impl From<&Refusal> for Problem {
                 // tries again and again.
                 let spread = if *is_drawn { rand::random_range(0..=SPREAD_SECONDS_MAX) } else { 0 };
                 let problem = problem.retry_after(opens_in_seconds.saturating_add(spread).min(OPENING_SECONDS_MAX));
-                let (early_from, as_of) = (early_from.map(Instant), Some(Instant(*as_of)));
+                let (early_from, as_of) = (Some(early_from.map(Instant)), Some(Instant(*as_of)));
                 Self { early_from, as_of, ..problem.opens_at(Some(*opens_at)) }
             }
             Refusal::EarlyHours { field } => Self::invalid_field(

@@ -92,7 +92,7 @@ fn changed_concert() -> Value {
 #[operation(
     tag = Administration,
     returns = "The concert",
-    codes(ConcertNotFound, RoomInUse, SaleOpened),
+    codes(ConcertNotFound, RoomInUse, SaleDrawn, SaleOpened),
     example = changed_concert()
 )]
 pub(crate) async fn update_concert(

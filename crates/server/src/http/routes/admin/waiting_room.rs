@@ -27,6 +27,8 @@ pub(crate) struct QueueBody {
     admit_per_second: Option<Count<1, { Settings::RATE_MAX }>>,
     active_seconds: Option<Count<1, { Settings::ACTIVE_SECONDS_MAX }>>,
     claim_seconds: Option<Count<1, { Settings::CLAIM_SECONDS_MAX }>>,
+    /// Whether admission is paused.
+    paused: Option<bool>,
     /// From this instant on users enter before the sale opens; null for none. It is earlier than `opensAt`, and fixed once it
     /// has passed.
     early_from: Option<InstantField>,
@@ -44,7 +46,7 @@ impl QueueBody {
             admit_per_second: self.admit_per_second.map(|Count(rate)| rate),
             active_seconds: self.active_seconds.map(|Count(seconds)| seconds),
             claim_seconds: self.claim_seconds.map(|Count(seconds)| seconds),
-            paused: None,
+            paused: self.paused,
             early_from: self.early_from.map(|InstantField(from)| from),
             order: self.order.map(|PlaceOrder(order)| order),
             draw_at: self.draw_at.map(|Instant(at)| at),
@@ -136,7 +138,6 @@ pub(crate) async fn get_queue_settings(
 #[schemars(rename = "QueueSettingsPatch", extend("minProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct QueuePatch {
-    paused: Option<bool>,
     /// Names one future public value that becomes part of a draw, such as `drand quicknet round 34400000`; null removes it. With
     /// `beaconAt`. Fixed once a place was handed out.
     beacon_name: Option<Nullable<Name>>,
@@ -164,13 +165,13 @@ pub(crate) async fn update_queue_settings(
     payload: Payload<QueuePatch>,
 ) -> Result<Decided<OkJson<QueueSettings>>, Problem> {
     let concert = path.id()?;
-    let QueuePatch { settings, paused, beacon_name, beacon_at } = payload.read()?;
+    let QueuePatch { settings, beacon_name, beacon_at } = payload.read()?;
     let draw = DrawPatch {
         beacon_name: beacon_name.map(|Nullable(name)| name.map(|Name(name)| name.into())),
         beacon_at: beacon_at.map(|InstantField(at)| at),
         seed: Some(Seed::new(rand::random())),
     };
-    let patch = Patch { paused, ..settings.into_patch() };
+    let patch = settings.into_patch();
     if patch == Patch::default() && draw.beacon_name.is_none() && draw.beacon_at.is_none() {
         return Err(nothing_named());
     }

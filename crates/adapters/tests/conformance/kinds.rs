@@ -28,13 +28,8 @@ kinds! {
 
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
-<<<<<<< HEAD
     AlreadyWaitlisted, LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, WaitlistFull, OnSeatList, SeatsAvailable, WaitlistEntryNotFound, OfferMoved, ApplicationNotFound, ConcertNotFound,
-    PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, EarlyHours, RoomInUse, DrawNotClosed, BeaconUnnamed, BeaconSet, Drawn, SaleOpened, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SectionUnknown, SeatsNotAvailable, SeatExists, Misplaced, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
-=======
-    AlreadyWaitlisted, LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, WaitlistFull, ApplicationNotFound, ConcertNotFound,
     PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, EarlyHours, RoomInUse, DrawNotClosed, BeaconUnnamed, BeaconSet, Drawn, SaleDrawn, SaleOpened, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SectionUnknown, SeatsNotAvailable, SeatExists, Misplaced, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
->>>>>>> int
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
     TicketNotFound, TicketVoid, AlreadyCheckedIn, ReissueLimit, CheckInNotFound,
     CodeRequired, CodeInvalid, CodeUsedUp, CodeExists, CodeNotFound,

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use onsale_app::audit::source::ExtensionRow;
 use onsale_app::event::EventState;
-use onsale_domain::concert::{HoldEnd, Seating, Section, Status};
+use onsale_domain::concert::{HoldEnd, Seating, Section, Status, Wish};
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::refund::{By, Policy, Rule};
+use onsale_domain::seat_list::State;
 use onsale_domain::staff::Role;
 use onsale_domain::ticket::{Answer, Standing, Why};
 use onsale_domain::time::Timestamp;
@@ -70,6 +71,22 @@ impl Word for Status {
         ("RELEASED", Self::Released),
         ("REFUNDED", Self::Refunded),
     ];
+}
+
+impl Word for State {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("WAITING", Self::Waiting), ("OFFERED", Self::Offered), ("LEFT", Self::Left), ("ENDED", Self::Ended)];
+}
+
+/// A wish from its columns. An empty text means any.
+pub(crate) fn wish_from(count: u32, section: &str, grade: &str) -> Wish {
+    let name = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
+    Wish { count, section: name(section), grade: name(grade) }
+}
+
+/// The column of the section or the grade of a wish.
+pub(crate) fn wish_text(name: &Option<Arc<str>>) -> &str {
+    name.as_deref().unwrap_or("")
 }
 
 impl Word for By {

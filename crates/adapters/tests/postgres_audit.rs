@@ -147,7 +147,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     ),
     (
         "INSERT INTO hold_extensions VALUES (id(22), 1, id(20), 2, id(95), 99, 60, 1, 'late');
-         UPDATE performances SET extensions = 1, version = 2, known_version = 2, stated_version = 2 WHERE performance_id = id(22);
+         UPDATE performances SET extensions = 1, version = 2, known_version = 2, noted_version = 2 WHERE performance_id = id(22);
          INSERT INTO events SELECT topic, subject, 2, id(95), 95, 'onsale.holds.extended.v1', 1, '{\"performanceId\": \"' ||
              subject || '\", \"at\": \"1970-01-01T00:00:00.099Z\", \"seconds\": 60, \"holds\": 1, \"reason\": \"late\"}'
              FROM events WHERE event_id = id(31)",
@@ -155,7 +155,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     ),
     (
         "INSERT INTO hold_extensions VALUES (id(22), 1, id(20), 2, id(95), 99, 60, 1, 'late');
-         UPDATE performances SET extensions = 1, version = 2, known_version = 2, stated_version = 2 WHERE performance_id = id(22);
+         UPDATE performances SET extensions = 1, version = 2, known_version = 2, noted_version = 2 WHERE performance_id = id(22);
          INSERT INTO events SELECT topic, subject, 2, id(95), 95, 'onsale.holds.extended.v1', 1, '{\"performanceId\": \"' ||
              subject || '\", \"at\": \"1970-01-01T00:00:00.099Z\", \"seconds\": 61, \"holds\": 1, \"reason\": \"late\"}'
              FROM events WHERE event_id = id(31);
@@ -165,7 +165,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     // Dora's hold ended without an extension that came before.
     (
         "INSERT INTO hold_extensions VALUES (id(21), 1, id(20), 8, id(95), 99, 60, 1, 'late');
-         UPDATE performances SET extensions = 1, version = 9, known_version = 9, stated_version = 9 WHERE performance_id = id(21);
+         UPDATE performances SET extensions = 1, version = 9, known_version = 9, noted_version = 9 WHERE performance_id = id(21);
          INSERT INTO events SELECT topic, subject, 8, id(95), 95, 'onsale.holds.extended.v1', 1, '{\"performanceId\": \"' ||
              subject || '\", \"at\": \"1970-01-01T00:00:00.099Z\", \"seconds\": 60, \"holds\": 1, \"reason\": \"late\"}'
              FROM events WHERE event_id = id(30);

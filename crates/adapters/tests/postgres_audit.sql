@@ -41,7 +41,7 @@ FROM lecture_history;
 
 INSERT INTO concerts VALUES (id(20), 'concert', 'hall', 1);
 INSERT INTO performances
-    (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, stated_version, updated_at, holds,
+    (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, noted_version, updated_at, holds,
      held, revenue, refunded, open_payments) VALUES
     (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 3, 7, 7, 7, 1, 0, 0, 650, 150, 2),
     (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0),

@@ -5,6 +5,7 @@ use onsale_domain::event::{Claim, Event, Happening, Subject};
 use onsale_domain::ids::EventId;
 use onsale_domain::lecture::{HistoryKind, Lecture};
 use onsale_domain::refund::{By, Policy, Refund, Rule};
+use onsale_domain::seat_list::EntryEnd;
 use onsale_domain::ticket::{Voided, Why};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::EntryKind;
@@ -141,6 +142,9 @@ pub fn kind_of(happening: &Happening) -> &'static str {
         Happening::LectureChanged { kind, .. } => lecture_kind(*kind),
         Happening::LectureUpdated { .. } => "onsale.lecture.changed.v1",
         Happening::SeatsHeld { .. } => "onsale.seats.held.v1",
+        Happening::WaitlistJoined { .. } => "onsale.waitlist.joined.v1",
+        Happening::WaitlistOffered { .. } => "onsale.waitlist.offered.v1",
+        Happening::WaitlistEnded { .. } => "onsale.waitlist.ended.v1",
         Happening::SeatsReleased { .. } => "onsale.seats.released.v1",
         Happening::PaymentCompleted { .. } => "onsale.payment.completed.v1",
         Happening::PaymentRefunded { .. } => "onsale.payment.refunded.v1",
@@ -205,8 +209,12 @@ pub fn data_of(happening: &Happening) -> String {
             format!(r#"{{"lectureId":"{lecture}","userId":"{user}"{number}}}"#)
         }
         Happening::LectureUpdated { lecture } => lecture_data(lecture),
-        Happening::SeatsHeld { claim, held_until } => {
-            format!(r#"{{{},"heldUntil":"{}"}}"#, claim_fields(claim), rfc3339(*held_until))
+        Happening::SeatsHeld { claim, held_until, is_offer } => {
+            let offer = if *is_offer { r#","offer":true"# } else { "" };
+            format!(r#"{{{},"heldUntil":"{}"{offer}}}"#, claim_fields(claim), rfc3339(*held_until))
+        }
+        Happening::WaitlistJoined { .. } | Happening::WaitlistOffered { .. } | Happening::WaitlistEnded { .. } => {
+            waitlist_data(happening)
         }
         Happening::SeatsReleased { claim, ending } => {
             let reason = match ending {
@@ -252,6 +260,38 @@ pub fn data_of(happening: &Happening) -> String {
             closed_data(*concert, list, *commitment, *entries_hash).to_string()
         }
         Happening::DrawCompleted { concert, list, draw } => completed_data(*concert, list, draw).to_string(),
+    }
+}
+
+/// The data of an event of a waiting list of a performance.
+fn waitlist_data(happening: &Happening) -> String {
+    match happening {
+        Happening::WaitlistJoined { entry, position } => json!({
+            "waitlistId": entry.id.to_string(), "performanceId": entry.performance.to_string(),
+            "userId": entry.user.as_str(), "count": entry.wish.count, "section": entry.wish.section.as_deref(),
+            "grade": entry.wish.grade.as_deref(), "position": position,
+        })
+        .to_string(),
+        Happening::WaitlistOffered { waitlist, claim, held_until } => {
+            format!(r#"{{"waitlistId":"{waitlist}",{},"heldUntil":"{}"}}"#, claim_fields(claim), rfc3339(*held_until))
+        }
+        Happening::WaitlistEnded { performance, user, waitlist, reservation, end } => json!({
+            "waitlistId": waitlist.map(|id| id.to_string()), "performanceId": performance.to_string(),
+            "userId": user.as_str(), "reservationId": reservation.map(|id| id.to_string()), "reason": entry_end(*end),
+        })
+        .to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Why an entry of a waiting list ended, as consumers read it.
+pub fn entry_end(end: EntryEnd) -> &'static str {
+    match end {
+        EntryEnd::Served => "served",
+        EntryEnd::Lapsed => "lapsed",
+        EntryEnd::Left => "left",
+        EntryEnd::Started => "started",
+        EntryEnd::Cancelled => "cancelled",
     }
 }
 

@@ -1,4 +1,5 @@
-//! Gives free places of lectures to users on their waiting lists, if the transaction that freed the places did not.
+//! Gives free places of lectures, and free seats of performances, to users on their waiting lists, if the transaction that freed them
+//! did not.
 //!
 //! A cancellation, a higher capacity or a reopening promotes users in its own transaction, at most
 //! [`onsale_domain::lecture::PROMOTED_TOGETHER_MAX`]. This task promotes the rest in steps, so that no lock lasts long, and the
@@ -8,8 +9,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use onsale_domain::ids::LectureId;
+use onsale_domain::ids::{LectureId, PerformanceId};
 use onsale_domain::lecture::PromoteWaiting;
+use onsale_domain::seat_list::OfferSeats;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::TaskMetrics;
@@ -69,7 +71,25 @@ impl Promoter {
                 Err(reason) => promoted = promoted.and(Err(reason)),
             }
         }
+        for performance in self.reader.performances_to_serve(self.reader.now()).await.map_err(|e| e.to_string())? {
+            match self.offer(performance).await {
+                Ok(further) => goes_on |= further,
+                Err(reason) => promoted = promoted.and(Err(reason)),
+            }
+        }
         promoted.map(|()| goes_on)
+    }
+
+    /// Takes a step of the waiting list of a performance, and rests as [`Self::step`] does. Returns whether a step follows now.
+    async fn offer(&self, performance: PerformanceId) -> Result<bool, String> {
+        let began = Instant::now();
+        let stepped = self.desk.submit_patiently(OfferSeats { performance }).await;
+        let step = stepped.map_err(|error| error.to_string())?.map_err(|refusal| format!("{refusal:?}"))?;
+        if step.done == 0 || !step.goes_on {
+            return Ok(false);
+        }
+        tokio::time::sleep(began.elapsed()).await;
+        Ok(true)
     }
 
     /// Takes a step, and rests as long as it took: users who give back a place wait for the same lane. Returns whether a step

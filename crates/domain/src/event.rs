@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::concert::{Concert, Ending, Performance};
-use crate::ids::{CheckInId, ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, TicketId, UserId};
+use crate::ids::{
+    CheckInId, ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, TicketId, UserId, WaitlistId,
+};
 use crate::lecture::{HistoryKind, Lecture};
 use crate::refund::Refund;
+use crate::seat_list::{Entry, EntryEnd};
 use crate::ticket::Voided;
 use crate::time::Timestamp;
 use crate::waiting_room::{Digest, Draw, List};
@@ -88,6 +91,37 @@ pub enum Happening {
         claim: Claim,
         /// End of the hold.
         held_until: Timestamp,
+        /// Whether the seats were offered to a user on the waiting list.
+        is_offer: bool,
+    },
+    /// A user joined the waiting list of a performance.
+    WaitlistJoined {
+        /// The entry, which waits.
+        entry: Entry,
+        /// Number of users who wait, this one included.
+        position: u32,
+    },
+    /// Seats were offered to a user on the waiting list. Follows the event of the hold.
+    WaitlistOffered {
+        /// The entry.
+        waitlist: WaitlistId,
+        /// The reservation and its seats.
+        claim: Claim,
+        /// End of the offer.
+        held_until: Timestamp,
+    },
+    /// An entry of a waiting list ended.
+    WaitlistEnded {
+        /// The performance of the list.
+        performance: PerformanceId,
+        /// The user of the entry.
+        user: UserId,
+        /// The entry, if it waited.
+        waitlist: Option<WaitlistId>,
+        /// The reservation, if seats were offered.
+        reservation: Option<ReservationId>,
+        /// Why it ended.
+        end: EntryEnd,
     },
     /// Seats are free again.
     SeatsReleased {
@@ -215,10 +249,13 @@ impl Happening {
             Self::LectureUpdated { lecture } => Subject::Lecture(lecture.id),
             Self::SeatsHeld { claim, .. }
             | Self::SeatsReleased { claim, .. }
+            | Self::WaitlistOffered { claim, .. }
             | Self::PaymentCompleted { claim, .. } => Subject::Performance(claim.performance),
+            Self::WaitlistJoined { entry, .. } => Subject::Performance(entry.performance),
             Self::PaymentRefunded { refund } => Subject::Performance(refund.performance),
             Self::TicketVoided { voided } => Subject::Performance(voided.performance),
             Self::TicketCheckedIn { performance, .. }
+            | Self::WaitlistEnded { performance, .. }
             | Self::SeatsBlocked { performance, .. }
             | Self::SeatsUnblocked { performance, .. }
             | Self::HoldsExtended { performance, .. }

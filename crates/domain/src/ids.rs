@@ -86,6 +86,8 @@ uuid_ids! {
     PerformanceId,
     /// Id of a reservation.
     ReservationId,
+    /// Id of an entry in the waiting list of a performance, and of the event with which it joined.
+    WaitlistId,
     /// Id of a payment.
     PaymentId,
     /// Id of a refund and of its event.

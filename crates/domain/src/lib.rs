@@ -13,6 +13,7 @@ pub mod payment;
 pub mod presale;
 pub mod refund;
 pub mod rows;
+pub mod seat_list;
 pub mod session;
 pub mod staff;
 pub mod table;

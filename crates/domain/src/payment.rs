@@ -6,6 +6,7 @@ use crate::concert::{self, Status};
 use crate::event::Happening;
 use crate::ids::{EventId, PaymentId, PerformanceId, ReservationId, UserId};
 use crate::rows::{Keys, Rows};
+use crate::seat_list::{self, EntryEnd};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
 use crate::{Command, Context, Refusal, cancellation, wallet};
@@ -95,13 +96,13 @@ impl Command for Pay {
             balance_after: account.balance,
             paid_at: cx.at,
         };
-        sell(&payment, rows);
+        sell(&payment, rows, cx);
         waiting_room::end_after_payment(rows, token, payment.performance, cx.at);
         Ok(payment)
     }
 }
 
-fn sell(payment: &Payment, rows: &mut Rows) {
+fn sell(payment: &Payment, rows: &mut Rows, cx: &mut Context<'_>) {
     for number in payment.seats.iter() {
         let seat = rows.seats.change(&(payment.performance, *number));
         let seat = seat.filter(|seat| seat.reservation == payment.reservation && !seat.sold);
@@ -117,15 +118,16 @@ fn sell(payment: &Payment, rows: &mut Rows) {
         assert!(performance.sold <= performance.seating.capacity(), "a performance sold more than it has");
         performance.revenue += payment.amount;
     }
-    concert::count_settled(rows, payment.performance, payment.seats.len());
-    let mut claim = None;
-    if let Some(reservation) = rows.reservations.change(&payment.reservation) {
-        reservation.status = Status::Paid;
-        claim = Some(reservation.claim());
-    }
-    let Some(claim) = claim else { return };
+    let Some(reservation) = rows.reservations.change(&payment.reservation) else { return };
+    reservation.status = Status::Paid;
+    let reservation = reservation.clone();
+    concert::count_settled(rows, &reservation);
+    let claim = reservation.claim();
     concert::record(rows, payment.performance, EventId::new(payment.id.uuid()), payment.paid_at, || {
         Happening::PaymentCompleted { claim, payment: payment.id, paid_at: payment.paid_at }
     });
     rows.payments.push(payment.clone());
+    if reservation.is_offer() {
+        seat_list::record_offer_end(rows, cx, &reservation, EntryEnd::Served);
+    }
 }

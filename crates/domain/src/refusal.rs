@@ -33,8 +33,16 @@ pub enum Refusal {
     CapacityBelowEnrolled,
     /// Each place is taken, or goes to a user on the waiting list.
     LectureFull,
-    /// As many users wait for a place as may.
+    /// As many users wait for a place, or for seats, as may.
     WaitlistFull,
+    /// The user waits for seats of the performance already, or has an offer.
+    OnSeatList,
+    /// The waiting list of the performance is not open, or seats are free that fit the wish.
+    SeatsAvailable,
+    /// The user has no entry in the waiting list of the performance.
+    WaitlistEntryNotFound,
+    /// Seats were offered after the entry was read. The request has to be read again.
+    OfferMoved,
     /// The user has no application for this lecture, and does not wait for a place.
     ApplicationNotFound,
     /// There is no such concert.
@@ -203,6 +211,7 @@ impl Refusal {
                 | Self::GradeUnknown { .. }
                 | Self::Misplaced { .. }
                 | Self::DateMoved
+                | Self::OfferMoved
                 | Self::Drawn
                 | Self::DrawNotClosed
                 | Self::TokenExpired

@@ -13,6 +13,7 @@ use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture, Waiting, Wai
 use crate::payment::Payment;
 use crate::presale::{Code, CodeKey, Use};
 use crate::refund::Refund;
+use crate::seat_list::{Entry as SeatWait, SeatList};
 use crate::session::EndedSession;
 use crate::staff::{self, LogEntry};
 use crate::table::Table;
@@ -88,6 +89,11 @@ pub struct Keys {
     /// Performances of which all seats that are free or held are read, each with the lapsed holds that are not settled and
     /// their seats. Each is in `performances` too, whose lock covers them.
     pub halls: BTreeSet<PerformanceId>,
+    /// Performances whose waiting lists are served or ended in a step: as many entries of each wish are loaded as one step may
+    /// serve. Of other locked performances with a list fewer are loaded. Covered by the lock of the performance.
+    pub seat_lists: BTreeSet<PerformanceId>,
+    /// Entries of waiting lists by performance and user. Covered by the lock of the performance.
+    pub seat_waits: BTreeSet<(PerformanceId, UserId)>,
     /// Seats, each with the reservation that holds it (not sold) and all seats of that reservation.
     pub seats: BTreeSet<(PerformanceId, u32)>,
     /// Payments of which it is loaded how often the ticket of each seat was reissued, and which check-ins of their seats count.
@@ -179,6 +185,11 @@ pub struct Rows {
     pub layouts: Table<PerformanceId, Arc<Layout>>,
     /// Which seats of the performances named in [`Keys::halls`] are free. Follows `seats` and `blocks`, and is not saved.
     pub halls: HashMap<PerformanceId, Hall>,
+    /// Entries of waiting lists by performance and user.
+    pub seat_waits: Table<(PerformanceId, UserId), SeatWait>,
+    /// The waiting lists of the locked performances that have one. Each of these has its hall and its layout, too. Not saved,
+    /// because it follows from `seat_waits`; only the changed numbers of users of each wish are.
+    pub seat_lists: HashMap<PerformanceId, SeatList>,
     /// Blocked seats by performance and number, each with the reason. Only those are loaded that are blocked: a seat in `seats`
     /// that is not here is not blocked.
     pub blocks: Table<(PerformanceId, u32), Arc<str>>,
@@ -335,7 +346,7 @@ impl Rows {
         loaded.filter(|reservation| reservation.is_open())
     }
 
-    /// The holds of a user in a concert that can still be paid.
+    /// The holds of a user in a concert that can still be paid, without offers: these have tokens of their own.
     ///
     /// # Panics
     /// As [`Rows::open_reservations_of`].
@@ -345,6 +356,6 @@ impl Rows {
         user: &UserId,
         at: Timestamp,
     ) -> impl Iterator<Item = &Reservation> {
-        self.open_reservations_of(concert, user).filter(move |reservation| reservation.is_live(at))
+        self.open_reservations_of(concert, user).filter(move |own| !own.is_offer() && own.is_live(at))
     }
 }

@@ -37,8 +37,8 @@ pub(super) const ONLY_IN: &[OnlyIn] = &[
     ),
     on_postgres("lectures", "written_version", "version"),
     on_postgres("performances", "known_version", "version"),
+    on_postgres("performances", "noted_version", "version"),
     on_postgres("performances", "revised_at", "CASE WHEN revision > 0 THEN updated_at END"),
-    on_postgres("performances", "stated_version", "version"),
     on_postgres(
         "places",
         "given_up_version",

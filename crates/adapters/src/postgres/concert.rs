@@ -22,7 +22,7 @@ use crate::stored::{policy_to_text, seating_to_text};
 const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
         refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, codes_until,
-        ctid FROM performances
+        waitlisted, offered, offer_seconds, ctid FROM performances
     WHERE performance_id IN (
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
@@ -86,7 +86,7 @@ const WHOLE: &str = concat!(
 const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
          sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments,
-         codes_until, known_version, stated_version, revised_at)
+         codes_until, known_version, noted_version, revised_at)
     SELECT *, version, version, CASE WHEN starts_at < updated_at - 86400000 THEN updated_at END
     FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
             $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[],
@@ -102,23 +102,25 @@ const LOCK_ONE: [&str; 2] = locks!(
     "performance_id",
     "performance_id, concert_id, starts_at, sections, sold, version, updated_at, \
      CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed, refund_policy, held, \
-     revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, codes_until"
+     revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, codes_until, waitlisted, \
+     offered, offer_seconds"
 );
 
 const UPDATE: [&str; 2] = updates!(
     "performances",
     "performance_id",
     "sold = v.sold, version = v.version, updated_at = v.updated_at, holds = v.holds, extensions = v.extensions, \
-     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, stated_version = v.version, \
+     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, noted_version = v.version, \
      refund_policy = coalesce(v.refund_policy, performances.refund_policy), held = v.held, revenue = v.revenue, \
      refunded = v.refunded, opens_at = v.opens_at, closes_at = v.closes_at, max_seats = v.max_seats, \
-     cancelled_at = v.cancelled_at, open_payments = v.open_payments, codes_until = v.codes_until",
+     cancelled_at = v.cancelled_at, open_payments = v.open_payments, codes_until = v.codes_until, \
+     waitlisted = v.waitlisted, offered = v.offered",
     "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[], \
      $9::text[], $10::integer[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::integer[], \
-     $16::bigint[], $17::integer[], $18::bigint[]",
-    "$19",
+     $16::bigint[], $17::integer[], $18::bigint[], $19::integer[], $20::integer[]",
+    "$21",
     "performance_id, sold, version, updated_at, holds, extensions, closed, sale_closed, refund_policy, held, revenue, \
-     refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, codes_until"
+     refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, codes_until, waitlisted, offered"
 );
 
 /// What holds and payments leave as it is. After [`UPDATE`], which finds the row at its address.
@@ -329,6 +331,8 @@ fn update<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresses: &'a mu
         performance.cancelled_at.map(Timestamp::as_millis),
         int(performance.open_payments),
         performance.sale.codes_until.map(Timestamp::as_millis),
+        int(performance.waitlisted),
+        int(performance.offered),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
 }

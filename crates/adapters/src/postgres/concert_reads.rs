@@ -23,14 +23,14 @@ const CONCERTS: &str =
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
         refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision,
-        codes_until
+        codes_until, waitlisted, offered, offer_seconds
     FROM performances";
 
 /// Performances of the given concerts, and the given performances, each by key.
 const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
         refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision,
-        codes_until
+        codes_until, waitlisted, offered, offer_seconds
     FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
               CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
           UNION SELECT unnest($2::uuid[])) named
@@ -48,7 +48,7 @@ const SEATS: &str = concat!(
     "SELECT version, seat, reservation_id, s.held_until, s.sold, s.extended,
         CASE WHEN s.extended < extensions THEN ",
     further_of_seat!("s"),
-    " END, closed, s.block_reason, cancelled_at IS NOT NULL
+    " END, closed, s.block_reason, cancelled_at IS NOT NULL, waitlisted > 0
     FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
 );
 
@@ -142,7 +142,8 @@ pub(super) async fn seats(session: &Session, performance: PerformanceId) -> Sql<
     let first = found.first().ok_or(DbError::Broken("no such performance"))?;
     let (version, closed, cancelled) = (number(first, 0)?, get(first, 7)?, get(first, 9)?);
     let seats = Vec::with_capacity(found.len());
-    let mut rows = SeatRows { version, closed, cancelled, seats, blocked: Vec::new() };
+    let waited_for = get(first, 10)?;
+    let mut rows = SeatRows { version, closed, cancelled, waited_for, seats, blocked: Vec::new() };
     for row in &found {
         if get::<Option<&str>>(row, 8)?.is_some() {
             rows.blocked.push(small(row, 1)?);

@@ -20,7 +20,7 @@ macro_rules! kept_of {
 pub(super) use kept_of;
 
 /// Number of columns of a performance.
-pub(super) const PERFORMANCE_COLUMNS: usize = 23;
+pub(super) const PERFORMANCE_COLUMNS: usize = 26;
 
 /// A performance from its columns.
 pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
@@ -45,6 +45,9 @@ pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
         open_payments: small(row, 19)?,
         blocked: small(row, 20)?,
         revision: number(row, 21)?,
+        waitlisted: small(row, 23)?,
+        offered: small(row, 24)?,
+        offer_seconds: small(row, 25)?,
     })
 }
 

@@ -45,6 +45,7 @@ mod room_statements;
 mod row_address;
 mod schema;
 mod seat;
+mod seat_list;
 mod session;
 mod slow_queries;
 mod staff;

@@ -99,11 +99,11 @@ const ALL_HOLDS: &str = concat!(
 /// the planner expects few rows and reads only the indexes, also without statistics. An instance that read nothing for
 /// long reads all performances, see `CATALOGUE_MISSED_MILLIS` of `app`.
 const AVAILABILITY: &str =
-    "SELECT concert_id, performance_id, starts_at, sold + blocked < capacity AND NOT closed AND cancelled_at IS NULL, revision
+    "SELECT concert_id, performance_id, starts_at, sold + blocked + CASE WHEN waitlisted > 0 THEN held ELSE 0 END < capacity AND NOT closed AND cancelled_at IS NULL, revision
         FROM performances WHERE starts_at
             BETWEEN (extract(epoch FROM now()) * 1000)::bigint - 172799999 AND 9223372036854775807
     UNION ALL SELECT concert_id, performance_id, starts_at,
-            sold + blocked < capacity AND NOT closed AND cancelled_at IS NULL, revision
+            sold + blocked + CASE WHEN waitlisted > 0 THEN held ELSE 0 END < capacity AND NOT closed AND cancelled_at IS NULL, revision
         FROM (SELECT * FROM performances WHERE revised_at
             BETWEEN (extract(epoch FROM now()) * 1000)::bigint - 172800000 AND 9223372036854775807 OFFSET 0) revised
         WHERE starts_at <= (extract(epoch FROM now()) * 1000)::bigint - 172800000";
@@ -288,17 +288,24 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
             SeatsBecame::Extended(at.ok_or_else(broken)?, seconds.ok_or_else(broken)?)
         }
         "onsale.performance.cancelled.v1" => SeatsBecame::Cancelled,
+        "onsale.waitlist.joined.v1" => SeatsBecame::WaitedFor,
         "onsale.performance.changed.v1" => {
             SeatsBecame::Unchanged { closed: data["closed"].as_bool().ok_or_else(broken)? }
         }
-        "onsale.ticket.voided.v1" | "onsale.ticket.checked-in.v1" | "onsale.ticket.check-in-undone.v1" => {
-            SeatsBecame::Untouched
-        }
+        "onsale.ticket.voided.v1"
+        | "onsale.ticket.checked-in.v1"
+        | "onsale.ticket.check-in-undone.v1"
+        | "onsale.waitlist.offered.v1"
+        | "onsale.waitlist.ended.v1" => SeatsBecame::Untouched,
         _ => return Err(broken()),
     };
     let names_no_seats = matches!(
         became,
-        SeatsBecame::Extended(..) | SeatsBecame::Cancelled | SeatsBecame::Untouched | SeatsBecame::Unchanged { .. }
+        SeatsBecame::Extended(..)
+            | SeatsBecame::Cancelled
+            | SeatsBecame::Untouched
+            | SeatsBecame::WaitedFor
+            | SeatsBecame::Unchanged { .. }
     );
     if names_no_seats {
         return Ok(SeatsNews { version: number(row, 0)?, seats: Vec::new(), became });

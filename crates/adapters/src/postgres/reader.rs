@@ -144,6 +144,7 @@ macro_rules! query {
 // After the macros, which it uses.
 mod ended;
 mod leavings;
+mod lists;
 mod reads;
 
 #[cfg(test)]

@@ -57,9 +57,10 @@ pub(super) enum Kind {
     Leavings,
     Tickets,
     CheckIns,
+    SeatLists,
 }
 
-const KINDS: usize = Kind::CheckIns as usize + 1;
+const KINDS: usize = Kind::SeatLists as usize + 1;
 
 /// The kinds that are slow now, and the number of slow queries.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
     Shared, cancellation, charge, code, concert, concert_row, draw, ended_session, event, extension, hall, held,
-    idempotency, identity, lecture, payment, positions, refund, staff, staff_session, ticket, waiting_list,
+    idempotency, identity, lecture, payment, positions, refund, seat_list, staff, staff_session, ticket, waiting_list,
     waiting_room, wallet,
 };
 use crate::open_seats::OpenSeats;
@@ -57,6 +57,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     concert::WRITES,
     extension::WRITES,
     hall::WRITES,
+    seat_list::WRITES,
     payment::WRITES,
     refund::WRITES,
     cancellation::WRITES,
@@ -299,19 +300,31 @@ async fn load(
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);
     code::load(&mut pipeline, keys);
-    hall::load(&mut pipeline, keys, open_seats);
+    hall::load(&mut pipeline, keys, &mut *open_seats);
+    seat_list::load(&mut pipeline, keys);
     payment::load(&mut pipeline, keys);
     cancellation::load(&mut pipeline, keys);
     ticket::load(&mut pipeline, keys);
     draw::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
-    pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
+    read_clock(&mut pipeline, transaction);
+    pipeline.run(unit).await?;
+    // Only a performance with a waiting list needs more, and which one has a list is known by its locked row.
+    let Some(listed) = seat_list::listed(keys, &unit.rows) else { return Ok(()) };
+    let mut pipeline = Pipeline::new(session);
+    hall::load(&mut pipeline, &listed, open_seats);
+    seat_list::load_lists(&mut pipeline, &listed);
+    read_clock(&mut pipeline, transaction);
+    pipeline.run(unit).await
+}
+
+fn read_clock<'a>(pipeline: &mut Pipeline<'a, Unit>, transaction: &'a mut String) {
+    pipeline.query(AT, Vec::new(), move |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
         unit.at = instant(row, 0)?;
         *transaction = get(row, 1)?;
         Ok(())
     });
-    pipeline.run(unit).await
 }
 
 fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut ParentAddresses) {
@@ -330,6 +343,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     concert::save(pipeline, rows, &mut addresses.performances);
     code::save(pipeline, rows);
     hall::save(pipeline, rows);
+    seat_list::save(pipeline, rows);
     payment::save(pipeline, rows);
     cancellation::save(pipeline, rows);
     ticket::save(pipeline, rows);

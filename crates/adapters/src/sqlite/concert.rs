@@ -152,7 +152,7 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
         "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4, holds = ?5, extensions = ?6, closed = ?7,
             sale_closed = ?8, refund_policy = coalesce(?9, refund_policy), held = ?10, revenue = ?11, refunded = ?12,
             opens_at = ?13, closes_at = ?14, max_seats = ?15, cancelled_at = ?16, open_payments = ?17,
-            codes_until = ?18
+            codes_until = ?18, waitlisted = ?19, offered = ?20
          WHERE performance_id = ?1";
     let updated = db.prepare_cached(update)?.execute(params![
         id.uuid().as_bytes(),
@@ -173,6 +173,8 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
         performance.cancelled_at.map(Timestamp::as_millis),
         performance.open_payments,
         sale.codes_until.map(Timestamp::as_millis),
+        performance.waitlisted,
+        performance.offered,
     ])?;
     // No row was updated, so the performance is new.
     if updated == 0 {
@@ -243,7 +245,8 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
 
 const PERFORMANCE: &str = "performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds, extensions, \
                            closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, \
-                           cancelled_at, open_payments, blocked, revision, codes_until";
+                           cancelled_at, open_payments, blocked, revision, codes_until, waitlisted, offered, \
+                           offer_seconds";
 
 fn read_performance(row: &Row<'_>) -> Sql<Performance> {
     Ok(Performance {
@@ -272,6 +275,9 @@ fn read_performance(row: &Row<'_>) -> Sql<Performance> {
         open_payments: row.get(19)?,
         blocked: row.get(20)?,
         revision: row.get(21)?,
+        waitlisted: row.get(23)?,
+        offered: row.get(24)?,
+        offer_seconds: row.get(25)?,
     })
 }
 

@@ -35,22 +35,35 @@ pub(super) fn load(db: &Connection, keys: &Keys, open: &mut OpenSeats, rows: &mu
         rows.layouts.load(*id, layout(db, *id)?);
     }
     for id in &keys.halls {
-        load_lapsed(db, *id, rows)?;
-        let Some(performance) = rows.performances.get(id) else { continue };
-        let mut taken = Vec::new();
-        for range in open.of(*id) {
-            read(db, performance, range, &mut taken)?;
-        }
-        let hall = match open.part(performance, &taken) {
-            Some(hall) => hall,
-            None => {
-                taken.clear();
-                read(db, performance, &(0..=SEATS_MAX), &mut taken)?;
-                open.whole(performance, &taken)
-            }
-        };
-        rows.halls.insert(*id, hall);
+        load_hall(db, *id, open, rows)?;
     }
+    Ok(())
+}
+
+/// Loads the layout and the hall of a performance, unless they are loaded.
+pub(super) fn load_one(db: &Connection, id: PerformanceId, open: &mut OpenSeats, rows: &mut Rows) -> Sql<()> {
+    if !rows.layouts.is_loaded(&id) {
+        rows.layouts.load(id, layout(db, id)?);
+    }
+    if rows.halls.contains_key(&id) { Ok(()) } else { load_hall(db, id, open, rows) }
+}
+
+fn load_hall(db: &Connection, id: PerformanceId, open: &mut OpenSeats, rows: &mut Rows) -> Sql<()> {
+    load_lapsed(db, id, rows)?;
+    let Some(performance) = rows.performances.get(&id) else { return Ok(()) };
+    let mut taken = Vec::new();
+    for range in open.of(id) {
+        read(db, performance, range, &mut taken)?;
+    }
+    let hall = match open.part(performance, &taken) {
+        Some(hall) => hall,
+        None => {
+            taken.clear();
+            read(db, performance, &(0..=SEATS_MAX), &mut taken)?;
+            open.whole(performance, &taken)
+        }
+    };
+    rows.halls.insert(id, hall);
     Ok(())
 }
 

@@ -34,6 +34,7 @@ mod reservation;
 mod retention;
 mod schema;
 mod seat;
+mod seat_list;
 mod staff;
 mod staff_session;
 mod ticket;

@@ -132,12 +132,13 @@ const EXTENDED_SEATS: &str = concat!(
 
 pub(super) fn seat_rows(db: &Connection, performance: PerformanceId) -> Sql<SeatRows> {
     let id = performance.uuid().into_bytes();
-    let (version, closed, cancelled, is_extended) = db
+    let (version, closed, cancelled, is_extended, waited_for) = db
         .prepare_cached(
-            "SELECT version, closed, cancelled_at IS NOT NULL, extensions > 0 FROM performances WHERE performance_id = ?1",
+            "SELECT version, closed, cancelled_at IS NOT NULL, extensions > 0, waitlisted > 0 FROM performances
+             WHERE performance_id = ?1",
         )?
-        .query_row([&id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    let mut rows = SeatRows { version, closed, cancelled, ..SeatRows::default() };
+        .query_row([&id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
+    let mut rows = SeatRows { version, closed, cancelled, waited_for, ..SeatRows::default() };
     let mut statement = db.prepare_cached(if is_extended { EXTENDED_SEATS } else { SEATS })?;
     for found in statement.query_map([&id], |row| Ok((row.get(6)?, read_row(row, 0)?)))? {
         match found? {

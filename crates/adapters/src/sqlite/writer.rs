@@ -14,7 +14,7 @@ use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
     Shared, cancellation, charge, code, concert, concert_row, draw, ended_session, event, hall, idempotency, lecture,
-    payment, refund, staff, staff_session, ticket, waiting_room, wallet,
+    payment, refund, seat_list, staff, staff_session, ticket, waiting_room, wallet,
 };
 use crate::open_seats::OpenSeats;
 
@@ -141,6 +141,11 @@ fn load(db: &Connection, wanted: &Wanted, open_seats: &mut OpenSeats) -> Sql<Uni
     concert::load(db, keys, rows)?;
     code::load(db, keys, rows)?;
     hall::load(db, keys, open_seats, rows)?;
+    seat_list::load(db, keys, rows)?;
+    for id in seat_list::listed(rows) {
+        hall::load_one(db, id, open_seats, rows)?;
+        seat_list::load_list(db, id, keys, rows)?;
+    }
     payment::load(db, keys, rows)?;
     cancellation::load(db, keys, rows)?;
     ticket::load(db, keys, rows)?;
@@ -166,6 +171,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     concert::save(db, rows)?;
     code::save(db, rows)?;
     hall::save(db, rows)?;
+    seat_list::save(db, rows)?;
     payment::save(db, rows)?;
     cancellation::save(db, rows)?;
     ticket::save(db, rows)?;

@@ -19,6 +19,9 @@ use crate::stage::Stage;
 /// Rows for the tables that the stage leaves empty, and values that are unlike those of a new row. A new table needs a row here.
 const FILL: &str = r#"
     INSERT INTO layouts SELECT performance_id, '[{"name":"A","grade":"R","accessible":true,"rows":[["1",[1,2]]]}]' FROM performances;
+    UPDATE performances SET waitlisted = 1, offered = 2, offer_seconds = 60;
+    INSERT INTO seat_waits SELECT performance_id, 'zed', randomblob(16), concert_id, 2, 'A', '', 9, 7, 'WAITING', NULL FROM performances;
+    INSERT INTO seat_wishes SELECT performance_id, 2, 'A', '', 1 FROM performances;
     INSERT INTO secrets VALUES ('token', x'00ff0a');
     INSERT INTO freed_seats (lecture_id, seat_number) SELECT lecture_id, 2 FROM lectures LIMIT 1;
     UPDATE lectures SET lecturer = 'Ada', opens_at = 5, closed = 1, cancelled_at = 6, cancel_reason = 'ill',

@@ -143,6 +143,7 @@ impl Follower {
                         SeatsBecame::Extended(..)
                         | SeatsBecame::Cancelled
                         | SeatsBecame::Untouched
+                        | SeatsBecame::WaitedFor
                         | SeatsBecame::Unchanged { .. } => {
                             unreachable!("it names no seats")
                         }

@@ -23,12 +23,12 @@ kinds! {
     ChangePerformance, AddSeats, Block, Unblock, Extend, Rewrite, Hold, HoldAny, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
     Leave, Step, HandOut, Configure, PutBack, NoteList, PutBeacon, StoreDraw, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
     CreateCodes, DeleteCode,
-    PromoteWaiting,
+    PromoteWaiting, JoinSeatList, LeaveSeatList, OfferSeats,
 }
 
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
-    AlreadyWaitlisted, LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, WaitlistFull, ApplicationNotFound, ConcertNotFound,
+    AlreadyWaitlisted, LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, WaitlistFull, OnSeatList, SeatsAvailable, WaitlistEntryNotFound, OfferMoved, ApplicationNotFound, ConcertNotFound,
     PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, EarlyHours, RoomInUse, DrawNotClosed, BeaconUnnamed, BeaconSet, Drawn, SaleDrawn, SaleOpened, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SectionUnknown, SeatsNotAvailable, SeatExists, Misplaced, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
     TicketNotFound, TicketVoid, AlreadyCheckedIn, ReissueLimit, CheckInNotFound,
@@ -37,7 +37,7 @@ kinds! {
 }
 
 /// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limits of sections and of waiting
-/// lists, which are more than the performances and the users here. And presale codes: see
+/// lists, which are more than the performances and the users here. And waiting lists of performances: see `seat_lists.rs`. And presale codes: see
 /// `codes.rs`. And places in layouts, which the performances do not have: see `best.rs`. And refusals about tickets: see `tickets.rs`.
 /// And those of an opening that users wait for, and of draws, which random instants rarely meet.
 const OF_STAFF: &[&str] = &[
@@ -49,6 +49,13 @@ const OF_STAFF: &[&str] = &[
     "SectionLimit",
     "Misplaced",
     "WaitlistFull",
+    "JoinSeatList",
+    "LeaveSeatList",
+    "OfferSeats",
+    "OnSeatList",
+    "SeatsAvailable",
+    "WaitlistEntryNotFound",
+    "OfferMoved",
     "CreateCodes",
     "DeleteCode",
     "CodeRequired",

@@ -7,7 +7,7 @@ use onsale_app::idempotency::{KeptAnswer, KeyId};
 use onsale_app::store::{Store, StoreError, Unit, Wanted, Writer};
 use onsale_domain::ids::{Entropy, Mint};
 use onsale_domain::time::Timestamp;
-use onsale_domain::{Context, Refusal};
+use onsale_domain::{Context, Refusal, seat_list};
 use onsale_testing::Dice;
 
 pub(crate) type Outcome = Result<Done, Refusal>;
@@ -83,7 +83,10 @@ impl Lane {
             return Answer::Replayed(kept.answer.clone());
         }
         let mut cx = Context { at: unit.at, ids: &mut self.ids, hold_seconds: self.hold_seconds };
+        // As the desk does.
+        seat_list::serve(&mut unit.rows, &mut cx);
         let outcome = request.command.decide(&mut unit.rows, &mut cx);
+        seat_list::serve(&mut unit.rows, &mut cx);
         if let Some(key) = &request.key {
             unit.answers.put(key.clone(), kept_answer(&outcome, unit.at));
         }

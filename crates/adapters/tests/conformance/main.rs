@@ -43,6 +43,7 @@ mod relay;
 mod restored;
 mod retention;
 mod revisions;
+mod seat_lists;
 mod staff;
 mod staff_locks;
 mod stage;

@@ -4,7 +4,7 @@
 macro_rules! cancelled {
     () => {
         "INSERT INTO cancellations SELECT id(22), id(20), 2, id(97), 2, 'ill', 0, 0, 0, false, 0, false, 0, 0, 0;
-         UPDATE performances SET cancelled_at = 2, version = 2, known_version = 2, stated_version = 2
+         UPDATE performances SET cancelled_at = 2, version = 2, known_version = 2, noted_version = 2
              WHERE performance_id = id(22);
          INSERT INTO events SELECT topic, subject, 2, id(97), 97, 'onsale.performance.cancelled.v1', 2, '{\"performanceId\": \"'
              || subject || '\", \"concertId\": \"' || id(20) || '\", \"reason\": \"ill\", \"cancelledAt\":
@@ -16,7 +16,7 @@ macro_rules! cancelled {
 macro_rules! settled {
     () => {
         "INSERT INTO cancellations SELECT id(21), id(20), 8, id(97), 100, 'ill', 2, 150, 10, true, 2, false, 0, 1, 0;
-         UPDATE performances SET cancelled_at = 100, version = 8, known_version = 8, stated_version = 8
+         UPDATE performances SET cancelled_at = 100, version = 8, known_version = 8, noted_version = 8
              WHERE performance_id = id(21);
          INSERT INTO events SELECT topic, subject, 8, id(97), 97, 'onsale.performance.cancelled.v1', 100, '{\"performanceId\": \"'
              || subject || '\", \"concertId\": \"' || id(20) || '\", \"reason\": \"ill\", \"cancelledAt\":

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use onsale_domain::ids::{Entropy, Mint};
-use onsale_domain::{Command, Context, Refusal};
+use onsale_domain::{Command, Context, Refusal, seat_list};
 
 use super::job::Encode;
 use super::lane::Lane;
@@ -99,7 +99,13 @@ impl Decider<'_> {
     /// Decides a command over the rows of the unit.
     pub(super) fn decide<C: Command>(&mut self, command: &C) -> Outcome<C> {
         let mut context = Context { at: self.unit.at, ids: &mut *self.ids, hold_seconds: self.terms.hold_seconds };
-        command.decide(&mut self.unit.rows, &mut context)
+        let rows = &mut self.unit.rows;
+        // Before: a hold that lapsed gives its seats to the waiting list, and not to this command. After: what the command frees goes
+        // there in the same transaction. Both do nothing if no loaded performance has a waiting list.
+        seat_list::serve(rows, &mut context);
+        let outcome = command.decide(rows, &mut context);
+        seat_list::serve(rows, &mut context);
+        outcome
     }
 
     /// Decides a command, unless its key keeps an answer. A key that comes twice in one batch is decided once.

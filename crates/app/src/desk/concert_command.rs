@@ -1,11 +1,11 @@
 //! What the desk knows of commands about concerts and performances: their seats, their holds and their presale codes.
 
-use onsale_domain::{concert, presale};
+use onsale_domain::{concert, presale, seat_list};
 
 use super::command::{DeskCommand, hash};
 use crate::store::locks::Table::{
     self, Accounts, Codes, Concerts, Draws, Events, Extensions, Layouts, Performances, Places, Reservations, Rooms,
-    Seats, TurnEnds, Turns,
+    SeatWaits, Seats, TurnEnds, Turns,
 };
 
 impl DeskCommand for concert::Create {
@@ -129,5 +129,32 @@ impl DeskCommand for concert::Expire {
 
     fn hot_row(&self) -> Option<u64> {
         self.reservations.first().map(hash)
+    }
+}
+
+/// What entries of waiting lists and offers read and write.
+const OF_SEAT_LISTS: &[Table] = &[Performances, Layouts, SeatWaits, Seats, Reservations, Extensions, Events];
+
+impl DeskCommand for seat_list::Join {
+    const TABLES: &'static [Table] = OF_SEAT_LISTS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for seat_list::Leave {
+    const TABLES: &'static [Table] = OF_SEAT_LISTS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for seat_list::OfferSeats {
+    const TABLES: &'static [Table] = OF_SEAT_LISTS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
     }
 }

@@ -7,7 +7,7 @@ use onsale_domain::ids::UserId;
 use onsale_domain::rows::Keys;
 use onsale_domain::staff::{self, ByStaff};
 use onsale_domain::{
-    Command, cancellation, concert, lecture, payment, presale, refund, session, ticket, waiting_room, wallet,
+    Command, cancellation, concert, lecture, payment, presale, refund, seat_list, session, ticket, waiting_room, wallet,
 };
 use tokio::sync::oneshot;
 
@@ -264,6 +264,9 @@ jobs! {
     HoldAny(concert::HoldAny),
     Release(concert::Release),
     Expire(concert::Expire),
+    JoinSeatList(seat_list::Join),
+    LeaveSeatList(seat_list::Leave),
+    OfferSeats(seat_list::OfferSeats),
     Pay(payment::Pay),
     Refund(refund::RefundSeats),
     RefundByStaff(refund::RefundByStaff),

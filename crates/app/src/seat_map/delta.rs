@@ -18,6 +18,8 @@ pub(super) struct Delta {
     pub(super) closed: Option<bool>,
     /// Whether the performance is cancelled by it or before it; `false` if the change does not tell.
     pub(super) cancelled: bool,
+    /// Whether users wait for seats after it; `None` if the change does not tell.
+    pub(super) waited_for: Option<bool>,
     /// Seats after the unit of work, its extensions included.
     pub(super) seats: Vec<(u32, Known)>,
 }
@@ -25,8 +27,15 @@ pub(super) struct Delta {
 impl From<SeatsNews> for Delta {
     fn from(news: SeatsNews) -> Self {
         let (before, after) = (news.version - 1, news.version);
-        let mut delta =
-            Self { before, after, extensions: Vec::new(), closed: None, cancelled: false, seats: Vec::new() };
+        let mut delta = Self {
+            before,
+            after,
+            extensions: Vec::new(),
+            closed: None,
+            cancelled: false,
+            waited_for: None,
+            seats: Vec::new(),
+        };
         let became = match news.became {
             SeatsBecame::Held(until) => Known::Held(until),
             SeatsBecame::Free => Known::Free,
@@ -41,6 +50,10 @@ impl From<SeatsNews> for Delta {
                 return delta;
             }
             SeatsBecame::Untouched => return delta,
+            SeatsBecame::WaitedFor => {
+                delta.waited_for = Some(true);
+                return delta;
+            }
             SeatsBecame::Unchanged { closed } => {
                 delta.closed = Some(closed);
                 return delta;

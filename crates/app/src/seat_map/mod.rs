@@ -349,10 +349,13 @@ impl<C: ViewCache> Observer for SeatMaps<C> {
             became(seat, Known::Blocked);
         }
         for event in &rows.events {
-            if let Happening::HoldsExtended { performance, .. } | Happening::TicketCheckedIn { performance, .. } =
-                &event.happening
+            if let Happening::HoldsExtended { performance, .. }
+            | Happening::TicketCheckedIn { performance, .. }
+            | Happening::WaitlistEnded { performance, .. } = &event.happening
             {
                 seats.entry(*performance).or_default();
+            } else if let Happening::WaitlistJoined { entry, .. } = &event.happening {
+                seats.entry(entry.performance).or_default();
             } else if let Happening::TicketVoided { voided } = &event.happening {
                 seats.entry(voided.performance).or_default();
             } else if let Happening::PerformanceChanged { performance } = &event.happening {
@@ -374,7 +377,8 @@ impl<C: ViewCache> Observer for SeatMaps<C> {
             let extensions = extensions.map(|extension| (extension.at, extension.seconds)).collect();
             let (before, after) = (performance.version - changes, performance.version);
             let (closed, cancelled) = (Some(performance.closed), performance.cancelled_at.is_some());
-            let delta = Delta { before, after, extensions, closed, cancelled, seats };
+            let waited_for = Some(performance.waitlisted > 0);
+            let delta = Delta { before, after, extensions, closed, cancelled, waited_for, seats };
             slot.commit(delta, self.news.is_none());
         }
     }

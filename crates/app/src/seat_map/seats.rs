@@ -35,10 +35,11 @@ impl Known {
         }
     }
 
-    /// The status that clients see: a seat whose hold ran out is available, even if the hold is not settled yet.
-    fn status(self, at: Timestamp) -> SeatStatus {
+    /// The status that clients see: a seat whose hold ran out is available, even if the hold is not settled yet. If users wait for
+    /// seats, it may be theirs, and stays held until the hold is settled.
+    fn status(self, at: Timestamp, waited_for: bool) -> SeatStatus {
         match self {
-            Self::Held(until) if at < until => SeatStatus::Held,
+            Self::Held(until) if at < until || waited_for => SeatStatus::Held,
             Self::Free | Self::Held(_) => SeatStatus::Available,
             Self::Sold => SeatStatus::Sold,
             Self::Blocked => SeatStatus::Blocked,
@@ -53,6 +54,7 @@ pub(super) struct Seats {
     version: u64,
     closed: bool,
     cancelled: bool,
+    waited_for: bool,
     showing: Arc<Showing>,
     numbers: Arc<[u32]>,
     seats: Vec<Known>,
@@ -71,6 +73,7 @@ impl Seats {
             version: rows.version,
             closed: rows.closed,
             cancelled: rows.cancelled,
+            waited_for: rows.waited_for,
             showing: showing.clone(),
             seats: vec![Known::Free; numbers.len()],
             chunks: Vec::new(),
@@ -120,6 +123,7 @@ impl Seats {
         self.closed = delta.closed.unwrap_or(self.closed);
         // For good.
         self.cancelled |= delta.cancelled;
+        self.waited_for = delta.waited_for.unwrap_or(self.waited_for);
         // After the extensions, which these contain.
         for (number, became) in &delta.seats {
             self.set(*number, *became);
@@ -148,11 +152,13 @@ impl Seats {
         for (index, known) in self.seats.chunks(CHUNK).enumerate() {
             shown.clear();
             for (offset, seat) in known.iter().enumerate() {
-                let status = seat.status(at);
+                let status = seat.status(at, self.waited_for);
                 match seat {
-                    Known::Held(until) if status == SeatStatus::Held => valid_until = valid_until.min(*until),
-                    Known::Held(_) => lapsed.extend(self.numbers.get(index * CHUNK + offset)),
-                    Known::Free | Known::Sold | Known::Blocked => {}
+                    Known::Held(until) if at < *until => valid_until = valid_until.min(*until),
+                    Known::Held(_) if status == SeatStatus::Available => {
+                        lapsed.extend(self.numbers.get(index * CHUNK + offset));
+                    }
+                    Known::Held(_) | Known::Free | Known::Sold | Known::Blocked => {}
                 }
                 remaining += u32::from(status == SeatStatus::Available);
                 shown.push(status);

@@ -12,6 +12,7 @@ pub mod locks;
 pub mod news;
 mod reader;
 mod retention;
+mod seat_lists;
 mod sessions;
 mod staff;
 mod tickets;
@@ -37,6 +38,7 @@ pub use reader::{
     UnsettledSeat,
 };
 pub use retention::Retention;
+pub use seat_lists::{ListedEntry, SeatLists};
 pub use sessions::EndedSessions;
 pub use staff::{ListedKey, LogFilter, LogRow};
 pub use tickets::{Conflict, ConflictKind, Manifest, ShownTicket, SigningKey, TicketStatus, Tickets, TicketsOf};

@@ -83,6 +83,8 @@ pub enum SeatsBecame {
     Cancelled,
     /// As they were, and so is everything else that a map shows: a ticket became void, or was scanned at the door.
     Untouched,
+    /// As they were. A user joined the waiting list of the performance.
+    WaitedFor,
     /// As they were. The holds of the performance are closed or opened.
     Unchanged {
         /// Whether the holds are closed from now on.

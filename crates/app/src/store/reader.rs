@@ -24,6 +24,7 @@ use super::draws::Draws;
 use super::export::Attendee;
 use super::figures::PerformanceFigures;
 use super::lectures::{AppliedLecture, LectureFilter, WaitingUser};
+use super::seat_lists::SeatLists;
 use super::sessions::EndedSessions;
 use super::staff::{ListedKey, LogFilter, LogRow};
 use super::tickets::Tickets;
@@ -47,6 +48,8 @@ pub struct SeatRows {
     pub closed: bool,
     /// Whether the performance is cancelled.
     pub cancelled: bool,
+    /// Whether users wait for seats of the performance.
+    pub waited_for: bool,
     /// Held and sold seats.
     pub seats: Vec<(u32, Seat)>,
     /// Numbers of the blocked seats.
@@ -169,7 +172,7 @@ pub struct HoldRecord {
 
 /// Reads next to the writers. Each call sees everything that was answered before the call.
 #[async_trait]
-pub trait Reader: Draws + EndedSessions + Tickets + Send + Sync {
+pub trait Reader: Draws + EndedSessions + SeatLists + Tickets + Send + Sync {
     /// The database's time now. Costs no query.
     fn now(&self) -> Timestamp;
 

@@ -156,7 +156,7 @@ fn concerts(sql: &Sql) -> Vec<String> {
             &format!(
                 "performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds,
                 revenue, open_payments{})",
-                sql.pick("", ", known_version, stated_version")
+                sql.pick("", ", known_version, noted_version")
             ),
             &format!(
                 "{performance}, {concert}, {long_ago}, '[{{\"from\":1,\"to\":{reservations},\"grade\":\"R\",\"price\":50000}}]',

@@ -165,6 +165,18 @@ impl Hall {
         }
     }
 
+    /// The hall prepared for an instant, if each lapsed hold can be settled.
+    #[must_use]
+    pub fn as_of(mut self, at: Timestamp) -> Self {
+        self.prepare(at, |_| true);
+        self
+    }
+
+    /// Whether any seat is free. The hall is prepared.
+    pub(crate) fn has_free(&self) -> bool {
+        self.free.iter().any(|word| *word != 0)
+    }
+
     /// The runs of free seats in a range, in ascending order, each as long as possible within the range.
     pub(super) fn runs(&self, range: RangeInclusive<u32>) -> impl Iterator<Item = RangeInclusive<u32>> {
         let (mut next, end) = (*range.start(), *range.end());

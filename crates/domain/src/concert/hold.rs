@@ -8,6 +8,7 @@ use crate::event::{Event, Happening};
 use crate::ids::{EventId, PerformanceId, ReservationId};
 use crate::presale::CodeKey;
 use crate::rows::{Keys, Rows};
+use crate::seat_list::{self, EntryEnd};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
 use crate::{Command, Context, Refusal, presale};
@@ -146,22 +147,31 @@ pub(super) fn take(token: &Token, judged: Judged, rows: &mut Rows, cx: &mut Cont
     let Judged { reservation, code } = judged;
     waiting_room::bind_place(rows, token);
     settle_lapsed(&reservation, rows, cx);
+    put_hold(&reservation, rows);
+    rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
+    if let Some(code) = code {
+        presale::take(rows, &code, &reservation);
+    }
+    let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
+    Held { reservation, starts_at }
+}
+
+/// Adds a hold of free seats, and counts and records it.
+pub(crate) fn put_hold(reservation: &Reservation, rows: &mut Rows) {
     for seat in reservation.seats.iter() {
         let (held_until, extended) = (reservation.held_until, reservation.extended);
         let row = Seat { reservation: reservation.id, held_until, extended, sold: false };
         rows.put_seat((reservation.performance, *seat), row);
     }
     record(rows, reservation.performance, EventId::new(reservation.id.uuid()), reservation.held_at, || {
-        Happening::SeatsHeld { claim: reservation.claim(), held_until: reservation.held_until }
+        Happening::SeatsHeld {
+            claim: reservation.claim(),
+            held_until: reservation.held_until,
+            is_offer: reservation.is_offer(),
+        }
     });
-    rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
     rows.reservations.put(reservation.id, reservation.clone());
-    count_taken(rows, &reservation);
-    if let Some(code) = code {
-        presale::take(rows, &code, &reservation);
-    }
-    let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
-    Held { reservation, starts_at }
+    count_taken(rows, reservation);
 }
 
 /// All checks, in the order of the contract. Changes nothing.
@@ -178,6 +188,11 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Judged, Re
     }
     let seats: Arc<[u32]> = seat_numbers(seats).collect();
     judge_free(rows, performance.id, &seats, at)?;
+    if seat_list::is_pending(rows, performance.id) {
+        // Users on the waiting list get the free seats in the next steps.
+        let seats = seats.iter().copied().take(SEATS_NAMED_MAX).collect();
+        return Err(Refusal::SeatTaken { seats, retry_after_seconds: Some(1) });
+    }
     Ok(Judged { reservation: reserve(token, performance, seats, at, cx), code })
 }
 
@@ -242,7 +257,7 @@ pub(super) fn judge_free(rows: &Rows, performance: PerformanceId, seats: &[u32],
 }
 
 /// Settles the lapsed holds on the seats that a new hold takes. Their release events must come before the new hold's event.
-fn settle_lapsed(new: &Reservation, rows: &mut Rows, cx: &mut Context<'_>) {
+pub(crate) fn settle_lapsed(new: &Reservation, rows: &mut Rows, cx: &mut Context<'_>) {
     for number in new.seats.iter() {
         if let Some(seat) = rows.seats.get(&(new.performance, *number)) {
             end_hold(seat.reservation, Ending::Expired, rows, cx);
@@ -274,7 +289,7 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
     reservation.end_event = Some(event);
 
     let reservation = reservation.clone();
-    count_settled(rows, reservation.performance, reservation.seats.len());
+    count_settled(rows, &reservation);
     for seat in reservation.seats.iter() {
         // A later hold may have taken a seat of a lapsed hold: then the seat stays with the later one.
         let key = (reservation.performance, *seat);
@@ -286,21 +301,32 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
         claim: reservation.claim(),
         ending,
     });
+    if reservation.is_offer() {
+        let end = match ending {
+            Ending::Expired => EntryEnd::Lapsed,
+            Ending::Released => EntryEnd::Left,
+            Ending::Cancelled => EntryEnd::Cancelled,
+        };
+        seat_list::record_offer_end(rows, cx, &reservation, end);
+    }
 }
 
 /// Counts a new hold of a performance, and its seats.
 fn count_taken(rows: &mut Rows, taken: &Reservation) {
     if let Some(row) = rows.performances.change(&taken.performance) {
         row.held = row.held.saturating_add(many(taken.seats.len()));
+        row.offered = row.offered.saturating_add(if taken.is_offer() { many(taken.seats.len()) } else { 0 });
         row.holds = row.holds.map(|holds| holds.saturating_add(1));
     }
 }
 
 /// Counts down the holds of a performance and their seats, after one of them ended or was paid. A count that is wrong stops no
 /// payment: the audit reports it.
-pub(crate) fn count_settled(rows: &mut Rows, performance: PerformanceId, seats: usize) {
-    if let Some(row) = rows.performances.change(&performance) {
-        row.held = row.held.saturating_sub(many(seats));
+pub(crate) fn count_settled(rows: &mut Rows, settled: &Reservation) {
+    let seats = many(settled.seats.len());
+    if let Some(row) = rows.performances.change(&settled.performance) {
+        row.held = row.held.saturating_sub(seats);
+        row.offered = row.offered.saturating_sub(if settled.is_offer() { seats } else { 0 });
         row.holds = row.holds.map(|holds| holds.saturating_sub(1));
     }
 }
@@ -342,5 +368,7 @@ pub(crate) fn owned_reservation<'a>(
     rows.reservations
         .get(&id)
         .filter(|reservation| reservation.user == token.user && reservation.concert == token.concert)
+        // An offer has a token of its own, which is for nothing else.
+        .filter(|reservation| token.offer() == reservation.is_offer().then_some(id))
         .ok_or(Refusal::ReservationNotFound)
 }

@@ -11,7 +11,7 @@ use super::{Layout, Performance, Seating};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::waiting_room::Token;
-use crate::{Command, Context, Refusal};
+use crate::{Command, Context, Refusal, seat_list};
 
 /// Holds the best adjacent seats that are free: all or none.
 #[derive(Clone, Debug)]
@@ -81,14 +81,11 @@ fn judge(request: &HoldAny, hall: &mut Hall, rows: &Rows, cx: &mut Context<'_>) 
     let HoldAny { token, wish, .. } = request;
     let Open { performance, at, code } = find_open(request.asked(), rows, cx)?;
     let id = performance.id;
-    let layout = rows.layouts.get(&id);
-    let ranges;
+    let layout = rows.layouts.get(&id).map(Arc::as_ref);
+    let ranges = layout.map_or_else(|| ranges_of(&performance.seating, wish), |_| Ok(Vec::new()))?;
     let fitting: Vec<&[RangeInclusive<u32>]> = match layout {
         Some(layout) => rows_of_layout(layout, wish)?,
-        None => {
-            ranges = ranges_of(&performance.seating, wish)?;
-            ranges.iter().map(std::slice::from_ref).collect()
-        }
+        None => ranges.iter().map(std::slice::from_ref).collect(),
     };
     if owned(rows, token, id, at) + wish.count as usize > performance.seats_per_user as usize {
         return Err(Refusal::SeatLimit);
@@ -97,6 +94,10 @@ fn judge(request: &HoldAny, hall: &mut Hall, rows: &Rows, cx: &mut Context<'_>) 
     let refusal = |from: Option<Timestamp>| Refusal::SeatsNotAvailable {
         retry_after_seconds: from.map(|from| at.seconds_until(from)),
     };
+    if seat_list::is_pending(rows, id) {
+        // Users on the waiting list get the free seats in the next steps.
+        return Err(Refusal::SeatsNotAvailable { retry_after_seconds: Some(1) });
+    }
     if let Some(from) = hall.refused(wish) {
         return Err(refusal(from));
     }
@@ -111,10 +112,29 @@ fn judge(request: &HoldAny, hall: &mut Hall, rows: &Rows, cx: &mut Context<'_>) 
 }
 
 /// Whether the rows are loaded that settle the lapsed hold on a seat. A hold that lapsed after they were read counts as live.
-fn can_settle(performance: &Performance, seat: u32, rows: &Rows) -> bool {
+pub(crate) fn can_settle(performance: &Performance, seat: u32, rows: &Rows) -> bool {
     let key = (performance.id, seat);
     let holder = rows.seats.is_loaded(&key).then(|| rows.seats.get(&key)).flatten();
     holder.is_some_and(|seat| rows.reservations.is_loaded(&seat.reservation))
+}
+
+/// The best seats that are free and fit a wish. The hall is prepared.
+pub(crate) fn best_seats(hall: &Hall, layout: Option<&Layout>, seating: &Seating, wish: &Wish) -> Option<Arc<[u32]>> {
+    let ranges = layout.map_or_else(|| ranges_of(seating, wish), |_| Ok(Vec::new())).ok()?;
+    let fitting: Vec<&[RangeInclusive<u32>]> = match layout {
+        Some(layout) => rows_of_layout(layout, wish).ok()?,
+        None => ranges.iter().map(std::slice::from_ref).collect(),
+    };
+    let first = choose(hall, fitting, wish.count)?;
+    Some((first..first + wish.count).collect())
+}
+
+/// Whether the performance has a section with the wanted name and grade.
+pub(crate) fn is_known(layout: Option<&Layout>, seating: &Seating, wish: &Wish) -> bool {
+    match layout {
+        Some(layout) => rows_of_layout(layout, wish).is_ok(),
+        None => ranges_of(seating, wish).is_ok(),
+    }
 }
 
 /// The rows of the sections that fit.

@@ -20,6 +20,7 @@ use crate::event::Claim;
 use crate::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
 use crate::refund::Policy;
 use crate::rows::{Keys, Rows};
+use crate::seat_list::OFFER_SECONDS_DEFAULT;
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Room};
 use crate::{Command, Context, Refusal};
@@ -29,8 +30,9 @@ pub use change::{AddSeats, AddedRange, Change, ChangePerformance, Notice};
 pub use extend::{EXTENSION_SECONDS_MAX, Extend, Extended, Extension, HoldEnd, Rewrite};
 pub use hall::{Hall, LAPSED_WITHIN_MILLIS, Taken};
 pub use hold::{Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX};
-pub(crate) use hold::{count_settled, end_hold, last_change, owned_reservation, record};
+pub(crate) use hold::{count_settled, end_hold, last_change, owned_reservation, put_hold, record, settle_lapsed};
 pub use hold_any::{HoldAny, Wish};
+pub(crate) use hold_any::{best_seats, can_settle, is_known};
 pub use holds_counted::{ENDING_WITHIN_MILLIS, HoldsCounted, lapsed_up_to};
 pub use layout::{
     LAID_SECTIONS_MAX, LaidRow, LaidSection, Layout, PlannedSection, PlannedSegment, SEGMENTS_MAX, UnsoundLayout,
@@ -93,6 +95,12 @@ pub struct Performance {
     pub extensions: u64,
     /// Number of payments of which seats are left.
     pub open_payments: u32,
+    /// Number of users on its waiting list who wait for an offer.
+    pub waitlisted: u32,
+    /// Number of seats in offers to such users that are not settled. They count in `held`, too.
+    pub offered: u32,
+    /// How long an offer lasts, in seconds.
+    pub offer_seconds: u32,
     /// When it was cancelled; `None` if it was not. From then on no seat of it is held or paid.
     pub cancelled_at: Option<Timestamp>,
     /// Whether its holds are closed.
@@ -140,9 +148,11 @@ impl Seat {
 }
 
 impl Performance {
-    /// Whether a seat is free or held, and may still be sold.
+    /// Whether a seat is free or held, and may still be sold. While users wait for seats, held seats that come back go to them.
     pub fn is_unsold(&self) -> bool {
-        !self.closed && self.cancelled_at.is_none() && self.sold.saturating_add(self.blocked) < self.seating.capacity()
+        let held = if self.waitlisted > 0 { self.held } else { 0 };
+        let taken = self.sold.saturating_add(self.blocked).saturating_add(held);
+        !self.closed && self.cancelled_at.is_none() && taken < self.seating.capacity()
     }
 }
 
@@ -334,6 +344,9 @@ impl Command for Schedule {
             holds: Some(0),
             extensions: 0,
             open_payments: 0,
+            waitlisted: 0,
+            offered: 0,
+            offer_seconds: OFFER_SECONDS_DEFAULT,
             cancelled_at: None,
             closed: self.closed,
             sale: concert.sale,

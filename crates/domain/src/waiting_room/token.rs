@@ -84,6 +84,11 @@ pub(crate) fn bind_place(rows: &mut Rows, token: &Token) {
 /// Whether a reservation may be paid or given back: a live hold of the token's user is enough, whatever the
 /// time of the room; without one, the turn must run.
 pub(crate) fn may_settle(rows: &Rows, token: &Token, reservation: ReservationId, at: Timestamp) -> Result<(), Refusal> {
+    if let Some(offer) = token.offer() {
+        let is_live = |own: &Reservation| own.is_offer() && own.user == token.user && own.is_live(at);
+        let offered = rows.reservations.get(&reservation).filter(|_| offer == reservation);
+        return if offered.is_some_and(is_live) { Ok(()) } else { Err(Refusal::TokenExpired) };
+    }
     let held = rows.live_holds(token.concert, &token.user, at).any(|hold| hold.id == reservation);
     let runs = || lasts_until(rows, (token.concert, token.place), &token.user, at).is_some_and(|until| at < until);
     if held || token.stands(rows) && runs() { Ok(()) } else { Err(Refusal::TokenExpired) }
@@ -91,7 +96,7 @@ pub(crate) fn may_settle(rows: &Rows, token: &Token, reservation: ReservationId,
 
 /// A payment for a performance ends the token, unless its user still holds other seats of this concert.
 pub(crate) fn end_after_payment(rows: &mut Rows, token: &Token, performance: PerformanceId, at: Timestamp) {
-    if rows.live_holds(token.concert, &token.user, at).next().is_some() {
+    if token.offer().is_some() || rows.live_holds(token.concert, &token.user, at).next().is_some() {
         return;
     }
     if may_be_extended(rows, token, performance, at) {
@@ -119,6 +124,7 @@ const EXTENSION_COMMITS_WITHIN_MILLIS: i64 = 5_000;
 fn may_be_extended(rows: &Rows, token: &Token, locked: PerformanceId, at: Timestamp) -> bool {
     let just_lapsed = |own: &Reservation| {
         own.status == Status::Held
+            && !own.is_offer()
             && own.performance != locked
             && !own.is_live(at)
             && at < own.held_until.plus_millis(EXTENSION_COMMITS_WITHIN_MILLIS)

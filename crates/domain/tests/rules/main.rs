@@ -20,6 +20,7 @@ mod presale;
 mod properties;
 mod refund;
 mod refusals;
+mod seat_list;
 mod seating;
 mod session;
 mod staff;

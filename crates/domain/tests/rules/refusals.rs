@@ -104,7 +104,8 @@ fn every_refusal_is_provoked() {
     }
     let scripts = PROVOCATIONS.iter().map(|(code, _)| *code);
     let scripts = scripts.chain(crate::waiting_room::PROVOKED_BY_DRAWS);
-    let elsewhere = [&crate::staff::PROVOKED[..], &crate::waiting_lists::PROVOKED, &crate::ticket::PROVOKED].concat();
+    let lists = [&crate::waiting_lists::PROVOKED[..], &crate::seat_list::PROVOKED].concat();
+    let elsewhere = [&crate::staff::PROVOKED[..], &lists, &crate::ticket::PROVOKED].concat();
     let provoked: BTreeSet<&str> = scripts.chain(elsewhere).collect();
     assert_eq!(provoked, all_refusals().iter().map(code).collect(), "each refusal has its provocation");
 }
@@ -115,7 +116,7 @@ fn every_refusal_is_provoked() {
 fn a_key_keeps_no_refusal_that_may_change_for_the_same_request() {
     let not_kept = all_refusals().into_iter().filter(|refusal| !refusal.is_kept());
     let codes: Vec<&str> = not_kept.map(|refusal| code(&refusal)).collect();
-    let early = ["amount-out-of-range", "lecture-not-open", "sale-closed", "sale-not-open"];
+    let early = ["amount-out-of-range", "lecture-not-open", "unavailable", "sale-closed", "sale-not-open"];
     let sale =
         ["invalid-request", "draw-not-closed", "unavailable", "invalid-request", "code-required", "code-invalid"];
     let fields = ["invalid-request"; 2];

@@ -29,7 +29,7 @@ const UPDATES: &[(&str, &str, &str)] = &[
     (
         "performances",
         "true",
-        "sold = lab.sold + 1, version = lab.version + 1, stated_version = lab.version + 1, updated_at = lab.updated_at + 1",
+        "sold = lab.sold + 1, version = lab.version + 1, noted_version = lab.version + 1, updated_at = lab.updated_at + 1",
     ),
     ("reservations", "status = 'HELD'", "status = 'PAID'"),
     ("places", "standing = 'CURRENT'", "standing = 'REPLACED'"),

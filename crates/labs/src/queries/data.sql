@@ -25,7 +25,7 @@ CREATE TEMP TABLE shows AS SELECT pg_temp.id(2, n) AS performance_id, n,
         (extract(epoch FROM now()) * 1000)::bigint + CASE WHEN n % 10 = 0 THEN n ELSE -n END * 8640000::bigint AS starts_at
     FROM generate_series(1, 300 + $ROWS / 500) n;
 INSERT INTO concerts SELECT DISTINCT concert_id, 'A concert', 'A hall', 1700000000000 FROM shows;
-ALTER TABLE performances ALTER stated_version SET DEFAULT 9;
+ALTER TABLE performances ALTER noted_version SET DEFAULT 9;
 INSERT INTO performances SELECT performance_id, concert_id, starts_at,
         '[{"from":1,"to":50,"grade":"R","price":500}]', 50, 20, 9, 1700000000000 FROM shows ORDER BY random();
 ALTER TABLE rooms ALTER stated_version SET DEFAULT 1000000;

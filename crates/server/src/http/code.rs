@@ -68,6 +68,8 @@ codes! {
     CapacityBelowEnrolled = CONFLICT, "capacity-below-enrolled", "More users have a place than the new capacity allows";
     LectureFull = CONFLICT, "lecture-full", "No place is left";
     WaitlistFull = CONFLICT, "waitlist-full", "As many users wait for a place as may";
+    SeatsAvailable = CONFLICT, "seats-available", "Seats are free or held, so there is no need to wait";
+    WaitlistEntryNotFound = NOT_FOUND, "waitlist-entry-not-found", "The user has no entry in this waiting list";
     ApplicationNotFound = NOT_FOUND, "application-not-found", "The user has no place in this lecture";
 
     ConcertNotFound = NOT_FOUND, "concert-not-found", "There is no such concert";

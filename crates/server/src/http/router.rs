@@ -10,7 +10,7 @@ use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
     admin, check_in, concert, desk, draw, health, leave, lecture, manifest, payment, places, refund, reservation,
-    seat_events, section, session, ticket, ticket_file, waiting_room, waiting_room_events, wallet,
+    seat_events, seat_list, section, session, ticket, ticket_file, waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -67,6 +67,9 @@ pub(crate) fn routes() -> Routes {
         GET    "/users/{userId}/reservations"   reservation::list_user_reservations;
         POST   "/payments"                      payment::create_payment;
         GET    "/payments/{paymentId}"          payment::get_payment;
+        POST   "/concerts/{concertId}/waitlist" seat_list::join_waitlist;
+        GET    "/concerts/{concertId}/waitlist/{userId}" seat_list::list_waitlist_entries;
+        DELETE "/concerts/{concertId}/waitlist/{userId}/{performanceId}" seat_list::leave_waitlist;
         GET    "/users/{userId}/payments"       payment::list_user_payments;
         POST   "/payments/{paymentId}/refunds"  refund::create_refund;
         GET    "/payments/{paymentId}/refunds"  refund::list_payment_refunds;

@@ -62,6 +62,9 @@ const CALLS: &str = "
     GET /users/{userId}/payments
     GET /users/{userId}/waitlists
     GET /users/{userId}/queue-tokens
+    POST /concerts/{concertId}/waitlist
+    GET /concerts/{concertId}/waitlist/{userId}
+    DELETE /concerts/{concertId}/waitlist/{userId}/{performanceId}
     POST /admin/lectures
     GET /admin/concerts
     POST /admin/concerts

@@ -1,7 +1,7 @@
 //! The refusals of each call, as the contract lists them.
 
 /// What each call may refuse in words of its own, besides what any call may.
-pub(crate) const REFUSALS: [(&str, &[&str]); 55] = [
+pub(crate) const REFUSALS: [(&str, &[&str]); 58] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -53,6 +53,24 @@ pub(crate) const REFUSALS: [(&str, &[&str]); 55] = [
             "409 performance-cancelled",
             "409 insufficient-balance",
         ],
+    ),
+    (
+        "POST /concerts/{concertId}/waitlist",
+        &[
+            "404 performance-not-found",
+            "409 performance-cancelled",
+            "409 performance-closed",
+            "422 section-unknown",
+            "409 seat-limit",
+            "409 already-waitlisted",
+            "409 seats-available",
+            "409 waitlist-full",
+        ],
+    ),
+    ("GET /concerts/{concertId}/waitlist/{userId}", &["403 not-your-account"]),
+    (
+        "DELETE /concerts/{concertId}/waitlist/{userId}/{performanceId}",
+        &["404 performance-not-found", "404 waitlist-entry-not-found"],
     ),
     ("GET /payments/{paymentId}", &["404 payment-not-found"]),
     ("GET /payments/{paymentId}/tickets", &["404 payment-not-found"]),

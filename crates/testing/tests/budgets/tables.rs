@@ -78,7 +78,7 @@ const ONLY_POSTGRES: [(&str, &[&str]); 9] = [
     ("instance_figures", &["instance_id", "seen_at", "viewed_at", "figures"]),
     ("leavings", &["token_id", "concert_id", "user_id", "place", "issued_at", "asked_at", "leaves_at"]),
     ("lectures", &["written_version"]),
-    ("performances", &["known_version", "revised_at", "stated_version"]),
+    ("performances", &["known_version", "noted_version", "revised_at"]),
     ("places", &["given_up_version"]),
     ("rooms", &["stated_version"]),
     ("turns", &["settled_at", "version"]),

@@ -29,7 +29,7 @@ const FROM: usize = PERFORMANCE_COLUMNS;
 const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, sections, sold, p.version, updated_at,
         CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, refund_policy,
         p.held, revenue, p.refunded, p.opens_at, p.closes_at, p.max_seats, p.cancelled_at, open_payments, p.blocked, revision,
-        p.codes_until,
+        p.codes_until, p.waitlisted, p.offered, p.offer_seconds,
         coalesce(counted.taken, 0), coalesce(counted.kept_back, 0),
         coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), coalesce(counted.claimed, 0),
         coalesce(paid.points, 0)::bigint, coalesce(given.points, 0)::bigint,

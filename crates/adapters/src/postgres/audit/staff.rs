@@ -40,7 +40,7 @@ const LECTURES: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity,
 
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds,
         extensions, closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats,
-        cancelled_at, open_payments, blocked, revision, codes_until
+        cancelled_at, open_payments, blocked, revision, codes_until, waitlisted, offered, offer_seconds
     FROM performances ORDER BY performance_id";
 
 const SESSIONS: &str = "SELECT session_id FROM staff_sessions ORDER BY session_id";

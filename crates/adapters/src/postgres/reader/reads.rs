@@ -9,24 +9,21 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, Attendee, Conflict, Draws, EntryRow, GivenBack, LectureFilter, Listed, ListedKey, LogFilter,
-    LogRow, Manifest, Page, PerformanceFigures, Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows,
-    SigningKey, StoreError, Tickets, TicketsOf, UnsettledSeat, WaitingUser,
+    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
+    Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat, WaitingUser,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Layout, Performance, Reservation};
 use onsale_domain::ids::{
-    CheckInId, ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, TicketId,
-    UserId,
+    ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
 };
 use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::presale::{Code, CodeKey, Standing};
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
-use onsale_domain::ticket::CheckIn;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Draw, List, Token};
+use onsale_domain::waiting_room::Token;
 use onsale_domain::wallet::{Account, Entry};
 
 use super::{ATTEMPTS_MAX, PostgresReader};
@@ -34,8 +31,8 @@ use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
-    cancellation, code, concert_reads, draw, event, export, extension, figures, hall, idempotency, lecture_reads,
-    payment, refund, staff, staff_session, ticket_reads, waiting_list, wallet,
+    cancellation, code, concert_reads, event, export, extension, figures, hall, idempotency, lecture_reads, payment,
+    refund, staff, staff_session, waiting_list, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -63,14 +60,15 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     refund::READS,
     code::READS,
     cancellation::READS,
-    draw::READS,
+    crate::postgres::draw::READS,
     crate::postgres::ended_session::READS,
     event::READS,
     event::LOG_READS,
     idempotency::READS,
     staff::READS,
     staff_session::READS,
-    ticket_reads::READS,
+    crate::postgres::ticket_reads::READS,
+    crate::postgres::seat_list::READS,
 ];
 
 impl PostgresReader {
@@ -347,51 +345,5 @@ impl Reader for PostgresReader {
 
     async fn last_events(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         query!(self, Events, |session| event::last(&session, limit))
-    }
-}
-
-#[async_trait]
-impl Tickets for PostgresReader {
-    async fn ticket_keys(&self) -> Result<Vec<SigningKey>, StoreError> {
-        query!(self, Tickets, |session| ticket_reads::keys(&session))
-    }
-
-    async fn tickets_of(&self, payments: &[PaymentId]) -> Result<Vec<TicketsOf>, StoreError> {
-        query!(self, Tickets, |session| ticket_reads::of_payments(&session, payments))
-    }
-
-    async fn check_in(&self, id: CheckInId) -> Result<Option<CheckIn>, StoreError> {
-        query!(self, CheckIns, |session| ticket_reads::one(&session, id))
-    }
-
-    async fn check_ins(&self, performance: PerformanceId, page: Page<CheckInId>) -> Result<Vec<CheckIn>, StoreError> {
-        query!(self, CheckIns, |session| ticket_reads::list(&session, performance, page))
-    }
-
-    async fn conflicts(&self, performance: PerformanceId, page: Page<TicketId>) -> Result<Vec<Conflict>, StoreError> {
-        query!(self, CheckIns, |session| ticket_reads::conflicts(&session, performance, page))
-    }
-
-    async fn manifest(&self, performance: PerformanceId, after: Option<u64>) -> Result<Option<Manifest>, StoreError> {
-        query!(self, CheckIns, |session| ticket_reads::manifest(&session, performance, after))
-    }
-}
-
-#[async_trait]
-impl Draws for PostgresReader {
-    async fn draw(&self, concert: ConcertId) -> Result<Option<Draw>, StoreError> {
-        query!(self, Draws, |session| draw::one(&session, concert))
-    }
-
-    async fn draw_entries(&self, concert: ConcertId, list: List, page: Page<u64>) -> Result<Vec<EntryRow>, StoreError> {
-        query!(self, Draws, |session| draw::entries(&session, concert, list, page))
-    }
-
-    async fn drawn_order(&self, concert: ConcertId) -> Result<Option<Vec<u32>>, StoreError> {
-        query!(self, Draws, |session| draw::order(&session, concert))
-    }
-
-    async fn draw_entry_of(&self, concert: ConcertId, user: &UserId, list: List) -> Result<Option<Token>, StoreError> {
-        query!(self, Draws, |session| draw::entry_of(&session, concert, user, list))
     }
 }

@@ -120,7 +120,7 @@ async fn a_server_of_schema_13_cannot_change_a_performance() {
     let refused = sql.batch_execute(old).await.unwrap_err();
     let constraint = refused.as_db_error().and_then(|error| error.constraint()).unwrap_or_default();
     assert_eq!(constraint, "servers_of_older_schemas_must_stop");
-    sql.batch_execute(&format!("{old}, stated_version = version + 1")).await.unwrap();
+    sql.batch_execute(&format!("{old}, noted_version = version + 1")).await.unwrap();
 }
 
 /// A step of a large database lasts for minutes, and managed databases often limit statements.

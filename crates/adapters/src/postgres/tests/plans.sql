@@ -13,7 +13,7 @@ INSERT INTO lecture_history
 INSERT INTO concerts SELECT gen_random_uuid(), 't', 'v', n FROM generate_series(1, 100) n;
 -- With the version that the server of this schema wrote.
 ALTER TABLE rooms ALTER stated_version SET DEFAULT 1;
-ALTER TABLE performances ALTER stated_version SET DEFAULT 1;
+ALTER TABLE performances ALTER noted_version SET DEFAULT 1;
 INSERT INTO rooms SELECT concert_id, 1, 1, 1, 1, false, 1000, 1, 0, 0, '', 1, 1 FROM concerts;
 INSERT INTO places
     SELECT concert_id, n, 'user-' || n, gen_random_uuid(), 1, 'CURRENT', NULL FROM concerts, generate_series(1, 200) n;

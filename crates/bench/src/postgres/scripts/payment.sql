@@ -19,7 +19,7 @@ INSERT INTO payments (payment_id, reservation_id, performance_id, user_id, seats
 INSERT INTO turn_ends (concert_id, place, ended_at) VALUES ('00000000-0000-7000-8000-000000000001', :number, :now);
 -- The row that all transactions lock, as late as possible.
 UPDATE performances SET sold = sold + 1, held = held - 1, holds = holds - 1, revenue = revenue + :amount,
-    open_payments = open_payments + 1, version = version + 1, known_version = version + 1, stated_version = version + 1,
+    open_payments = open_payments + 1, version = version + 1, known_version = version + 1, noted_version = version + 1,
     updated_at = :now
     WHERE performance_id = '00000000-0000-7000-8000-000000000002' AND sold < capacity;
 COMMIT;

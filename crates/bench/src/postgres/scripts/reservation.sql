@@ -17,6 +17,6 @@ INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
     VALUES ('00000000-0000-7000-8000-000000000002', :number, ('00000000-0000-7000-8000-' || :user)::uuid,
         :now::bigint + 3600000, false);
 UPDATE performances SET held = held + 1, holds = holds + 1, version = :version, known_version = :version,
-    stated_version = :version, updated_at = :now
+    noted_version = :version, updated_at = :now
     WHERE performance_id = '00000000-0000-7000-8000-000000000002';
 COMMIT;

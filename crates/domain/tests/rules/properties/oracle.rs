@@ -87,6 +87,9 @@ impl Oracle<'_> {
             AnyCommand::RefundSeats(refund) => self.judge_refund(refund, None),
             AnyCommand::RefundByStaff(refund) => self.judge_refund(&refund.refund, Some(refund.fee)),
             AnyCommand::Adjust(wallet::Adjust { user, amount, .. }) => self.judge_adjustment(user, *amount),
+            AnyCommand::JoinSeatList(_) | AnyCommand::LeaveSeatList(_) | AnyCommand::OfferSeats(_) => {
+                unreachable!("waiting lists of performances have properties of their own")
+            }
         }
     }
 

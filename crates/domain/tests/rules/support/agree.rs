@@ -75,5 +75,10 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
             assert!(codes.iter().all(|code| tables.codes.get(&code.key()) == Some(code)));
         }
         Done::DeleteCode(code) => assert!(!tables.codes.contains_key(&code.key())),
+        Done::JoinSeatList(joined) => {
+            let key = (joined.entry.performance, joined.entry.user.clone());
+            assert_eq!(tables.seat_waits.get(&key).map(|entry| entry.id), Some(joined.entry.id));
+        }
+        Done::LeaveSeatList(()) | Done::OfferSeats(_) => {}
     }
 }

@@ -1,6 +1,6 @@
 //! Loads exactly the rows that the keys name, as their documentation describes. A rule that reads another row panics.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use onsale_domain::concert::{
     Dates, ENDING_WITHIN_MILLIS, Hall, HoldsCounted, LAPSED_WITHIN_MILLIS, Status, Taken, lapsed_up_to,
@@ -8,6 +8,7 @@ use onsale_domain::concert::{
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::CANCELLED_TOGETHER_MAX;
 use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::seat_list::{FRONT_LOADED, OFFERED_TOGETHER_MAX, SeatList, State};
 use onsale_domain::ticket::Why;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::GivenUp;
@@ -66,6 +67,12 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
         loading.rows.layouts.load(*id, tables.layouts.get(id).cloned());
     }
     keys.halls.iter().for_each(|id| loading.hall(*id, now));
+    for key in &keys.seat_waits {
+        loading.rows.seat_waits.load(key.clone(), tables.seat_waits.get(key).cloned());
+    }
+    let listed = loading.rows.performances.values().filter(|(_, own)| own.waitlisted > 0);
+    let listed: Vec<PerformanceId> = listed.map(|(id, _)| *id).collect();
+    listed.into_iter().for_each(|id| loading.seat_list(id, keys, now));
     loading.rows
 }
 
@@ -269,6 +276,34 @@ impl Loading<'_> {
         let hall = Hall::read(whole, owned.chain(blocked));
         assert!(hall.is_whole(performance), "the counters of a performance differ from its seats");
         self.rows.halls.insert(id, hall);
+    }
+
+    /// The front of the waiting list of a performance, with its hall and its layout.
+    fn seat_list(&mut self, id: PerformanceId, keys: &Keys, now: Timestamp) {
+        if !self.rows.halls.contains_key(&id) {
+            self.hall(id, now);
+        }
+        self.rows.layouts.load(id, self.tables.layouts.get(&id).cloned());
+        let many = if keys.seat_lists.contains(&id) { OFFERED_TOGETHER_MAX } else { FRONT_LOADED };
+        let mut list = SeatList::default();
+        let mut waiting: Vec<_> = self.tables.seat_waits.values().filter(|own| own.performance == id).collect();
+        waiting.retain(|own| own.state == State::Waiting);
+        waiting.sort_by_key(|own| own.number);
+        let mut wishes: HashMap<_, usize> = HashMap::new();
+        for entry in waiting {
+            let counted = wishes.entry(entry.wish.clone()).or_default();
+            *counted += 1;
+            if *counted <= many {
+                for own in self.tables.open_reservations(entry.concert, &entry.user).filter(|own| own.performance == id)
+                {
+                    list.load_owned(entry.user.clone(), own.id, own.seats.len() - own.refunded.len());
+                }
+                list.load_entry(entry);
+                self.rows.seat_waits.load((id, entry.user.clone()), Some(entry.clone()));
+            }
+        }
+        wishes.into_iter().for_each(|(wish, many)| list.load_wish(wish, many as u64));
+        self.rows.seat_lists.insert(id, list);
     }
 
     fn seat_with_holder(&mut self, key: (PerformanceId, u32)) {

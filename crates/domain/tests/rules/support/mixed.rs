@@ -5,7 +5,8 @@
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::staff::{Actor, ByStaff, Call};
 use onsale_domain::{
-    Command, Context, Refusal, cancellation, concert, lecture, payment, presale, refund, waiting_room, wallet,
+    Command, Context, Refusal, cancellation, concert, lecture, payment, presale, refund, seat_list, waiting_room,
+    wallet,
 };
 
 macro_rules! mixed {
@@ -87,6 +88,9 @@ mixed! {
     NoteList(waiting_room::NoteList),
     PutBeacon(waiting_room::PutBeacon) by staff,
     StoreDraw(waiting_room::StoreDraw),
+    JoinSeatList(seat_list::Join),
+    LeaveSeatList(seat_list::Leave),
+    OfferSeats(seat_list::OfferSeats),
     CreateCodes(presale::CreateCodes) by staff,
     DeleteCode(presale::DeleteCode) by staff,
 }

@@ -21,7 +21,7 @@ use onsale_domain::ids::{ConcertId, Mint};
 use onsale_domain::rows::Keys;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{PlaceStanding, Room};
-use onsale_domain::{Context, Refusal};
+use onsale_domain::{Context, Refusal, seat_list};
 
 pub(crate) use cancelled::{retry_of, step_of};
 pub(crate) use entropy::Seeded;
@@ -69,8 +69,14 @@ impl World {
         let mut rows = load::load(&self.tables, &keys, self.now);
         rows.is_alone = self.is_alone;
         let mut cx = Context { at: self.now, ids: &mut self.ids, hold_seconds: self.hold_seconds };
-        let answers: Vec<Answer> = batch.iter().map(|command| command.decide(&mut rows, &mut cx)).collect();
-        let refused = answers.iter().all(Result::is_err);
+        let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
+        for command in batch {
+            // As the desk does: what the waiting lists get, no command sees.
+            seat_list::serve(&mut rows, &mut cx);
+            answers.push(command.decide(&mut rows, &mut cx));
+            seat_list::serve(&mut rows, &mut cx);
+        }
+        let refused = answers.iter().all(Result::is_err) && rows.seat_lists.is_empty();
         assert!(!refused || save::is_unchanged(&rows), "a refusal changed something: {batch:?}");
 
         let rooms = self.tables.rooms.clone();

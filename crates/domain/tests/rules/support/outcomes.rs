@@ -66,6 +66,9 @@ impl Stage {
             Ok(Done::PutBeacon(_)) => "put".to_owned(),
             Ok(Done::StoreDraw(is_stored)) => if *is_stored { "drawn" } else { "as before" }.to_owned(),
             Ok(Done::CreateCodes(codes)) => format!("made {}", listed(codes.iter().map(|code| &code.text))),
+            Ok(Done::JoinSeatList(joined)) => format!("waits at {}", joined.position),
+            Ok(Done::LeaveSeatList(())) => "left".to_owned(),
+            Ok(Done::OfferSeats(step)) => format!("{} done", step.done),
             Ok(Done::DeleteCode(code)) => format!("deleted {}", code.text),
             Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
             Ok(Done::ChangeConcert(concert)) => announced(concert),
@@ -140,6 +143,9 @@ impl Stage {
                 format!("lecture {}", if lecture.cancellation.is_some() { "ended" } else { "changed" })
             }
             Happening::SeatsHeld { claim, .. } => format!("{} held", self.name_of(claim.reservation)),
+            Happening::WaitlistJoined { entry, position } => format!("{} waits at {position}", entry.user),
+            Happening::WaitlistOffered { claim, .. } => format!("{} offered", claim.user),
+            Happening::WaitlistEnded { user, .. } => format!("{user} off the list"),
             Happening::SeatsReleased { claim, ending: Ending::Expired } => {
                 format!("{} expired", self.name_of(claim.reservation))
             }

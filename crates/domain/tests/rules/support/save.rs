@@ -221,6 +221,10 @@ fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     write(&mut tables.blocks, &rows.blocks, |(performance, _), _, _| {
         assert!(locks.performances.contains(performance), "a seat was blocked without its performance's lock");
     });
+    write(&mut tables.seat_waits, &rows.seat_waits, |(performance, _), _, after| {
+        assert!(locks.performances.contains(performance), "an entry changed without its performance's lock");
+        assert!(after.is_some(), "an entry is never deleted");
+    });
     write(&mut tables.layouts, &rows.layouts, |performance, before, after| {
         assert!(before.is_none() || locks.performances.contains(performance), "a layout changed without a lock");
         assert!(after.is_some(), "a layout is never deleted");

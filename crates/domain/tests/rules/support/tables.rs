@@ -11,6 +11,7 @@ use onsale_domain::lecture::{Application, HistoryLine, Lecture, Waiting};
 use onsale_domain::payment::Payment;
 use onsale_domain::presale::{Code, CodeKey, Standing as CodeStanding, Use};
 use onsale_domain::refund::Refund;
+use onsale_domain::seat_list::Entry as SeatWait;
 use onsale_domain::ticket::Voided;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Draw, Line, Place, PlaceStanding, Room, Token, Turn};
@@ -41,6 +42,8 @@ pub(crate) struct Tables {
     pub(crate) seats: BTreeMap<(PerformanceId, u32), Seat>,
     /// The layouts of performances that have one.
     pub(crate) layouts: BTreeMap<PerformanceId, Arc<Layout>>,
+    /// Entries of waiting lists of performances.
+    pub(crate) seat_waits: BTreeMap<(PerformanceId, UserId), SeatWait>,
     /// Blocked seats, each with the reason.
     pub(crate) blocks: BTreeMap<(PerformanceId, u32), Arc<str>>,
     pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
@@ -81,7 +84,7 @@ impl Tables {
         let tables = differing!(
             accounts ledger lectures applications waiting waiting_blocks freed_seats lecture_history concerts rooms draws orders places turns ends
             performances seats blocks layouts reservations extensions payments refunds voided cancellations failed_refunds events
-            codes code_uses
+            codes code_uses seat_waits
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }

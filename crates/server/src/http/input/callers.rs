@@ -7,7 +7,9 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
+use onsale_domain::concert::Reservation;
 use onsale_domain::ids::{ConcertId, UserId};
+use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{PutBack, Token};
 
 use crate::auth::{Checked, Refused};
@@ -210,11 +212,11 @@ impl QueueToken {
             return Err(Problem::new(Code::NotYourAccount));
         }
         let room = app.rooms.find(token.concert).await?.ok_or_else(invalid)?;
-        if room.may_be_lost(&token) {
+        if token.offer().is_none() && room.may_be_lost(&token) {
             put_back(app, &room, &token).await?;
         }
         // From here on the number of an entry is the place that it was drawn as.
-        let token = room.shown(token);
+        let token = if token.offer().is_some() { token } else { room.shown(token) };
         Ok(Self { token, text: text.to_owned(), room })
     }
 }
@@ -354,13 +356,19 @@ impl FromRequestParts<App> for ActiveTurn {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let turn = Turn::from_request_parts(parts, app).await?;
-        turn.first(if turn.expired { Err(Problem::new(Code::QueueTokenExpired)) } else { Ok(()) })?;
+        // The token of an offer is for its reservation alone.
+        let is_over = turn.expired || turn.token.offer().is_some();
+        turn.first(if is_over { Err(Problem::new(Code::QueueTokenExpired)) } else { Ok(()) })?;
         Ok(Self(turn.token))
     }
 }
 
 /// Whether a turn runs; one that waits is refused with its position.
 async fn is_active(room: &Arc<LiveRoom>, token: &Token, purpose: Purpose, app: &App) -> Result<bool, Problem> {
+    if token.offer().is_some() {
+        // It pays and releases, and passes nowhere else.
+        return Ok(purpose == Purpose::Use && offered_until(token, app).await?.is_some());
+    }
     let placement = app.rooms.placement(room, token, purpose).await?;
     let placement = placement.ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
     match placement.standing {
@@ -376,6 +384,14 @@ async fn is_active(room: &Arc<LiveRoom>, token: &Token, purpose: Purpose, app: &
             Err(Problem::new(Code::QueueTokenWaiting).position(position).retry_after(seconds))
         }
     }
+}
+
+/// Until when an offer lives, for its token; `None` if it has ended, or if the token is that of a place.
+pub(crate) async fn offered_until(token: &Token, app: &App) -> Result<Option<Timestamp>, Problem> {
+    let Some(id) = token.offer() else { return Ok(None) };
+    let found = app.read(app.reader.reservation(id)).await?;
+    let is_live = |own: &Reservation| own.is_offer() && own.user == token.user && own.is_live(app.reader.now());
+    Ok(found.filter(is_live).map(|own| own.held_until))
 }
 
 /// The user in the path. If `ONSALE_QUEUE_STRICT=true`, the caller also has a queue token of this user that was admitted,

@@ -51,6 +51,7 @@ endpoints! {
     (A1, A2, A3),
     (A1, A2, A3, A4),
     (A1, A2, A3, A4, A5),
+    (A1, A2, A3, A4, A5, A6),
 }
 
 /// Takes nothing that a caller sends.

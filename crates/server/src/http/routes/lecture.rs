@@ -19,6 +19,7 @@ use crate::http::input::{Body, Paged, Parameters, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::Problem;
 use crate::http::reply::{Cached, CreatedOrAwaited, Decided, Listed, NoContent, OkJson};
+use crate::http::routes::seat_list::{EntryShown, read_entries};
 use crate::http::values::{Day, Id, Instant, Switch};
 
 /// A lecture, as listed.
@@ -343,17 +344,37 @@ pub(crate) async fn list_lecture_applications(
 
 /// List the waiting lists on which a user is
 ///
-/// By the start of what the user waits for.
+/// Lectures by their start, then entries of performances that have not started, newest first.
 #[operation(tag = Lectures, returns = "The entries")]
 pub(crate) async fn list_user_waitlists(
     State(app): State<App>,
     PathUser(user): PathUser,
+    caller: Caller,
     mut query: Query,
-) -> Result<OkJson<Vec<Application>>, Problem> {
+) -> Result<OkJson<Vec<WaitsFor>>, Problem> {
     query.read()?;
     let applied = app.read(app.reader.applications(&user, None)).await?;
     let waiting = applied.iter().filter(|applied| applied.position.is_some());
-    Ok(OkJson(waiting.map(Application::of).collect()))
+    let mut lists: Vec<WaitsFor> = waiting.map(Application::of).map(WaitsFor::Lecture).collect();
+    let entries = read_entries(&app, &user, None, !matches!(caller, Caller::Staff)).await?;
+    lists.extend(entries.into_iter().map(WaitsFor::Seats));
+    Ok(OkJson(lists))
+}
+
+/// What a user waits for, or waited for.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum WaitsFor {
+    /// A place in a lecture.
+    Lecture(Application),
+    /// Seats of a performance.
+    Seats(EntryShown),
+}
+
+impl Sample for WaitsFor {
+    fn sample() -> Value {
+        EntryShown::sample()
+    }
 }
 
 /// Give a place back, or leave the waiting list

@@ -20,6 +20,7 @@ pub(crate) mod refund;
 pub(crate) mod refund_policy;
 pub(crate) mod reservation;
 pub(crate) mod seat_events;
+pub(crate) mod seat_list;
 mod seats;
 pub(crate) mod section;
 pub(crate) mod session;

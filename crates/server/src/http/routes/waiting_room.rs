@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use onsale_app::desk::Outcome;
 use onsale_app::waiting_room::{LiveRoom, Purpose, Standing, Wait};
+use onsale_domain::concert::Release;
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::leaving::Leave;
 use onsale_domain::time::Timestamp;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::http::edge::Limit;
-use crate::http::input::callers::{Caller, QueueToken};
+use crate::http::input::callers::{Caller, QueueToken, offered_until};
 use crate::http::input::{Body, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::openapi::{Content, Operation, Output};
@@ -157,6 +158,12 @@ impl QueuePlace {
             closed: placement.is_closed,
             notice: placement.notice.map(NoticeShown),
         };
+        if token.offer().is_some() {
+            // The token of an offer is no place in line.
+            let until = offered_until(token, app).await?;
+            let status = if until.is_some() { TokenStatus::Active } else { TokenStatus::Expired };
+            return Ok(Self { active_until: until.map(Instant), ..place(status) });
+        }
         Ok(match placement.standing {
             Standing::Early { position, wait, poll_after_seconds } => {
                 Self { position, ..place(TokenStatus::Early).waiting(wait, poll_after_seconds) }
@@ -317,6 +324,9 @@ pub(crate) async fn leave_queue(
 ) -> Result<Decided<NoContent>, Problem> {
     payload.arrived()?;
     let key = payload.key(&token.user);
+    if let Some(reservation) = token.offer() {
+        return app.decide(Release { token, reservation }, key, |()| NoContent).await;
+    }
     let answer = app.decide(Leave(token.clone()), key, |()| NoContent).await;
     // Only a place that is given up is forgotten: otherwise its user would get a second one.
     if answer.as_ref().is_ok_and(Decided::is_success) {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use onsale_domain::ids::{
     CheckInId, ConcertId, EventId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId,
-    TicketId, TokenId, UserId,
+    TicketId, TokenId, UserId, WaitlistId,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
@@ -73,6 +73,7 @@ uuids! {
     RefundId;
     EventId;
     TokenId;
+    WaitlistId;
 }
 
 impl IdText for UserId {

@@ -7,6 +7,7 @@ use onsale_domain::event::{Claim, Event, Happening};
 use onsale_domain::ids::{EventId, PerformanceId, ReservationId, UserId};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
+use onsale_domain::seat_list::{Entry as SeatWait, State};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::{Entry, EntryKind};
 
@@ -131,6 +132,12 @@ fn audit_concerts(tables: &Tables, events: &Events<'_>) {
 fn audit_figures(tables: &Tables, performance: &Performance) {
     let held = tables.seats.iter().filter(|((of, _), seat)| *of == performance.id && !seat.sold);
     assert_eq!(performance.held as usize, held.count(), "the held seats are miscounted");
+    let waits =
+        tables.seat_waits.values().filter(|own| own.performance == performance.id && own.state == State::Waiting);
+    assert_eq!(performance.waitlisted as usize, waits.count(), "the waiting users are miscounted");
+    let offers = tables.reservations.values().filter(|own| own.performance == performance.id && own.is_offer());
+    let offered: usize = offers.filter(|own| own.status == Status::Held).map(|own| own.seats.len()).sum();
+    assert_eq!(performance.offered as usize, offered, "the offered seats are miscounted");
     let paid = tables.payments.iter().filter(|payment| payment.performance == performance.id);
     let given = tables.refunds.iter().filter(|refund| refund.performance == performance.id);
     let (paid, given): (i64, i64) = (paid.map(|payment| payment.amount).sum(), given.map(|refund| refund.amount).sum());
@@ -142,7 +149,11 @@ impl Story<'_> {
         let is_taken = matches!(event.happening, Happening::SeatsHeld { .. } | Happening::PaymentCompleted { .. });
         assert!(self.cancelled_at.is_none() || !is_taken, "a seat was held or paid after the cancellation");
         match &event.happening {
-            Happening::SeatsHeld { claim, held_until } => self.hold(event, claim, *held_until),
+            Happening::SeatsHeld { claim, held_until, is_offer } => {
+                assert_eq!(*is_offer, self.reservation(claim).is_offer(), "an event differs from its offer");
+                self.hold(event, claim, *held_until);
+            }
+            Happening::WaitlistJoined { .. } | Happening::WaitlistOffered { .. } | Happening::WaitlistEnded { .. } => {}
             Happening::SeatsReleased { claim, ending } => self.release(event, claim, *ending),
             Happening::PaymentCompleted { claim, payment, paid_at } => {
                 let reservation = self.reservation(claim);
@@ -300,8 +311,14 @@ fn audit_reservation(tables: &Tables, reservation: &Reservation) {
     assert!(reservation.seats.iter().all(exists), "a reservation of a seat that does not exist");
     assert_eq!(reservation.prices.iter().sum::<i64>(), reservation.amount, "the sum of its seats' prices");
     assert_eq!(reservation.status == Status::Refunded, reservation.refunded.len() == all, "refunded if all seats are");
-    let place = tables.places.get(&(reservation.concert, reservation.place));
-    assert_eq!(place.map(|place| &place.user), Some(&reservation.user), "a hold by another's place");
+    if reservation.is_offer() {
+        let mut entries = tables.seat_waits.values();
+        let own = |entry: &&SeatWait| entry.user == reservation.user && entry.performance == reservation.performance;
+        assert!(entries.any(|entry| own(&entry)), "an offer to a user who did not wait");
+    } else {
+        let place = tables.places.get(&(reservation.concert, reservation.place));
+        assert_eq!(place.map(|place| &place.user), Some(&reservation.user), "a hold by another's place");
+    }
     let ended_by_event = matches!(reservation.status, Status::Expired | Status::Released);
     assert_eq!(reservation.end_event.is_some(), ended_by_event, "only an end without payment has its own event");
 }

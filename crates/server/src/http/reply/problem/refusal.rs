@@ -22,7 +22,7 @@ impl From<&Refusal> for Code {
             Refusal::Misplaced { .. } => Self::InvalidRequest,
             Refusal::GradeUnknown { .. } => Self::InvalidRequest,
             // The handler reads the request again. After several moves within one request, the client may.
-            Refusal::DateMoved => Self::Unavailable,
+            Refusal::DateMoved | Refusal::OfferMoved => Self::Unavailable,
             Refusal::BalanceLimit => Self::BalanceLimit,
             Refusal::InsufficientBalance => Self::InsufficientBalance,
             Refusal::LectureNotFound => Self::LectureNotFound,
@@ -33,6 +33,9 @@ impl From<&Refusal> for Code {
             Refusal::CapacityBelowEnrolled => Self::CapacityBelowEnrolled,
             Refusal::LectureFull => Self::LectureFull,
             Refusal::WaitlistFull => Self::WaitlistFull,
+            Refusal::OnSeatList => Self::AlreadyWaitlisted,
+            Refusal::SeatsAvailable => Self::SeatsAvailable,
+            Refusal::WaitlistEntryNotFound => Self::WaitlistEntryNotFound,
             Refusal::ApplicationNotFound => Self::ApplicationNotFound,
             Refusal::ConcertNotFound => Self::ConcertNotFound,
             Refusal::PerformanceNotFound => Self::PerformanceNotFound,
@@ -109,7 +112,7 @@ impl From<&Refusal> for Problem {
             Refusal::SeatUnknown { seats } => Self { seats: seats.as_slice().into(), ..problem },
             Refusal::SeatExists { seats } => Self { seats: seats.iter().copied().map(i64::from).collect(), ..problem },
             Refusal::AlreadyCheckedIn { at, device } => problem.checked_in(*at, device.clone()),
-            Refusal::DateMoved => Self { is_outdated: true, ..problem },
+            Refusal::DateMoved | Refusal::OfferMoved => Self { is_outdated: true, ..problem },
             Refusal::GradeUnknown { index } => {
                 Self::invalid_field(&format!("prices.{index}.grade"), "is no grade of this performance")
             }

@@ -1,5 +1,7 @@
 //! Extractors that check the caller. A handler that takes one as an argument cannot forget the check.
 
+mod strict;
+
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -19,6 +21,8 @@ use crate::http::input::{PathArgs, RawQuery, staff};
 use crate::http::openapi::{Input, Operation, Proof};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::values::{Id, PathId};
+
+pub(crate) use strict::StrictPathUser;
 
 const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
 
@@ -336,7 +340,9 @@ impl FromRequestParts<App> for StreamTurn {
         let in_query = RawQuery::from_request_parts(parts, app).await?.optional("token");
         let found = token_of_stream(in_query, parts, app).await?;
         let Turn { token, expired } = Turn::of(&found, parts, app).await?;
-        Ok(Self { token, room: found.room, is_over: expired })
+        // The token of an offer is for its reservation alone.
+        let is_over = expired || token.offer().is_some();
+        Ok(Self { token, room: found.room, is_over })
     }
 }
 
@@ -392,66 +398,4 @@ pub(crate) async fn offered_until(token: &Token, app: &App) -> Result<Option<Tim
     let found = app.read(app.reader.reservation(id)).await?;
     let is_live = |own: &Reservation| own.is_offer() && own.user == token.user && own.is_live(app.reader.now());
     Ok(found.filter(is_live).map(|own| own.held_until))
-}
-
-/// The user in the path. If `ONSALE_QUEUE_STRICT=true`, the caller also has a queue token of this user that was admitted,
-/// in any room.
-pub(crate) struct StrictPathUser {
-    user: UserId,
-    expired: bool,
-}
-
-impl StrictPathUser {
-    /// Returns the user if the token has not ended.
-    ///
-    /// # Errors
-    /// `queue-token-expired` if it has.
-    pub(crate) fn now(self) -> Result<UserId, Problem> {
-        if self.expired { Err(Problem::new(Code::QueueTokenExpired)) } else { Ok(self.user) }
-    }
-
-    /// Returns the user, whether the token has ended, and what was read. An ended token may still get an answer that an
-    /// idempotency key keeps.
-    ///
-    /// # Errors
-    /// `queue-token-expired` if the token has ended and the request is wrong; else the problem of the request.
-    pub(crate) fn first<T>(self, read: Result<T, Problem>) -> Result<(UserId, bool, T), Problem> {
-        match read {
-            Ok(read) => Ok((self.user, self.expired, read)),
-            Err(problem) => self.now().and(Err(problem)),
-        }
-    }
-}
-
-impl FromRequestParts<App> for StrictPathUser {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        // A member of the staff who reads has no token.
-        if !app.queue_strict || matches!(Caller::of(parts, app).await?, Caller::Staff) {
-            let PathUser(user) = PathUser::from_request_parts(parts, app).await?;
-            return Ok(Self { user, expired: false });
-        }
-        let QueueToken { token, room, .. } = QueueToken::from_request_parts(parts, app).await?;
-        let active = is_active(&room, &token, Purpose::Pass, app).await?;
-        let read = PathUser::from_request_parts(parts, app).await;
-        let PathUser(user) = if active { read? } else { read.map_err(|_| Problem::new(Code::QueueTokenExpired))? };
-        if user == token.user {
-            Ok(Self { user, expired: !active })
-        } else {
-            Err(Problem::new(Code::QueueTokenInvalid))
-        }
-    }
-}
-
-impl Input for StrictPathUser {
-    fn describe(operation: &mut Operation) {
-        PathUser::describe(operation);
-        QueueToken::describe(operation);
-        operation.proof(Proof::OnlyIfStrict);
-        operation.codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired]);
-        operation.paragraph(
-            "With `ONSALE_QUEUE_STRICT=true` the call also needs an ACTIVE queue token of this user, of any room.",
-        );
-    }
 }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use axum::extract::State;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use onsale_app::waiting_room::Purpose;
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::Token;
 use onsale_macros::operation;
@@ -44,7 +45,7 @@ pub(crate) async fn list_user_queue_tokens(
     for token in standing.into_iter().take(LISTED_MAX) {
         let Some(room) = app.rooms.get(token.concert) else { continue };
         let text = app.tokens.encode(&token);
-        let place = QueuePlace::of(&app, &room, &room.resolved(token), text).await?;
+        let place = QueuePlace::of(&app, &room, &room.resolved(token), Purpose::Poll, text).await?;
         // It may have ended since it was found.
         places.extend((place.status != TokenStatus::Expired).then_some(place));
     }

@@ -288,9 +288,7 @@ impl Turn {
     pub(crate) fn first<T>(&self, read: Result<T, Problem>) -> Result<T, Problem> {
         read.map_err(|problem| if self.expired { Problem::new(Code::QueueTokenExpired) } else { problem })
     }
-}
 
-impl Turn {
     /// The turn of a token that was checked, of the concert of the path if the path names one.
     async fn of(QueueToken { token, room, .. }: &QueueToken, parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let path = PathArgs::from_request_parts(parts, app).await?;

@@ -3,6 +3,7 @@
 mod codes;
 mod concerts;
 mod lectures;
+mod refunds;
 mod rooms;
 mod wallets;
 

@@ -142,19 +142,20 @@ fn save_offers(db: &Connection, rows: &Rows) -> Sql<()> {
     Ok(())
 }
 
+const UPDATE_PERFORMANCE: &str =
+    "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4, holds = ?5, extensions = ?6, closed = ?7,
+            sale_closed = ?8, refund_policy = coalesce(?9, refund_policy), held = ?10, revenue = ?11, refunded = ?12,
+            opens_at = ?13, closes_at = ?14, max_seats = ?15, cancelled_at = ?16, open_payments = ?17,
+            codes_until = ?18, waitlisted = ?19, offered = ?20
+         WHERE performance_id = ?1";
+
 fn save_performance(db: &Connection, id: PerformanceId, performance: &Performance, has_new_policy: bool) -> Sql<()> {
     let Performance { concert, starts_at, seating, sold, version, updated_at, .. } = performance;
     let Performance { holds, extensions, closed, sale, refund_policy, held, revenue, refunded, seats_per_user, .. } =
         performance;
     // Most updates are holds and payments, which leave the policy as it is.
     let new_policy = has_new_policy.then(|| policy_to_text(refund_policy));
-    let update =
-        "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4, holds = ?5, extensions = ?6, closed = ?7,
-            sale_closed = ?8, refund_policy = coalesce(?9, refund_policy), held = ?10, revenue = ?11, refunded = ?12,
-            opens_at = ?13, closes_at = ?14, max_seats = ?15, cancelled_at = ?16, open_payments = ?17,
-            codes_until = ?18, waitlisted = ?19, offered = ?20
-         WHERE performance_id = ?1";
-    let updated = db.prepare_cached(update)?.execute(params![
+    let updated = db.prepare_cached(UPDATE_PERFORMANCE)?.execute(params![
         id.uuid().as_bytes(),
         sold,
         version,

@@ -129,10 +129,9 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
     if is_demo {
         demo::seed(&sale, &settings).await?;
     }
-    let stopping = Stopping::default();
+    let (stopping, reached) = (Stopping::default(), Arc::new(Reached::default()));
     register_totals(&mut registry, &sale, &stopping);
     let metrics = HttpMetrics::register(&mut registry, sale.live.answers());
-    let reached = Arc::new(Reached::default());
     reached.register(&mut registry);
     let bearers = bearers(&settings, &mut registry, &sale.conditions, &stopping).await?;
     sale.start_background(&settings, &mut registry);
@@ -176,8 +175,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
     // Before the first line is printed: a supervisor may send SIGTERM as soon as it has read that line.
     let mut signals = Signals::listen()?;
     print(&format!("onsale listening on http://{address}"))?;
-    let limits = server_limits(&settings);
-    let server = Server { router: into_service(app.clone()), app, limits, reached };
+    let server = Server { router: into_service(app.clone()), app, limits: server_limits(&settings), reached };
     let serving = tokio::spawn(server.run(listener));
     if is_demo {
         let fresh = admin_key.as_ref().filter(|_| settings.admin_key.is_none());

@@ -74,7 +74,6 @@ pub(crate) fn routes() -> Routes {
         POST   "/payments/{paymentId}/refunds"  refund::create_refund;
         GET    "/payments/{paymentId}/refunds"  refund::list_payment_refunds;
 
-        // Users: who is signed in
         GET    "/session"        session::get_session;
         POST   "/session/logout" session::delete_session;
 

@@ -76,8 +76,7 @@ impl Sale {
         let (desk_of, metrics_of) = (desk.clone(), metrics("waiting-lists"));
         let promoter = Promoter { reader: reader.clone(), desk: desk_of, metrics: metrics_of };
         self.tasks.spawn(promoter.run(self.stop.clone()));
-        let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
-        self.tasks.spawn(staff);
+        self.tasks.spawn(self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone()));
         self.follow_session_ends(metrics("ended-sessions"));
         self.tasks.spawn(self.live.clone().run(metrics("live-figures"), self.stop.clone()));
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));

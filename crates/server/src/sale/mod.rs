@@ -150,7 +150,7 @@ impl Sale {
         conditions.register(registry);
         let store = open_store(settings).await?;
         store.report_to(&conditions, settings.disk_reserve_mib);
-        let (reader, news) = (store.reader(), store.news());
+        let (reader, news, board) = (store.reader(), store.news(), store.board());
         let catalogue =
             Catalogue::load(reader.clone(), news.clone(), settings.calendar.clone(), settings.caches).await?;
         let catalogue = Arc::new(catalogue);
@@ -164,7 +164,6 @@ impl Sale {
         rooms.estimates.register(registry);
         register_reads(registry, [&rooms.admitted, &seat_maps.reads, &catalogue.reads, &timetable.reads]);
         let (waker, cancelled) = (Arc::new(RelayWaker::default()), Arc::new(CancellerWake::default()));
-        let board = store.board();
         let sources = Sources { reader: reader.clone(), rooms: rooms.clone(), catalogue: catalogue.clone(), board };
         let live = Arc::new(Live::new(sources));
         let terms = Terms {
@@ -185,8 +184,7 @@ impl Sale {
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
         let home = home(memory.as_ref(), &desk, &rooms);
         let staff = Arc::new(StaffKeys::load(reader.clone()).await?);
-        let session_ends = session_ends(settings, &reader).await?;
-        let database = Arc::new(DatabaseWatch::new(reader, desk.clone(), conditions.clone()));
+        let database = Arc::new(DatabaseWatch::new(reader.clone(), desk.clone(), conditions.clone()));
         // `/readyz` lists the parts in this order.
         settings.redis.iter().for_each(|_| conditions.watch("redis"));
         kafka.iter().for_each(|_| conditions.watch("kafka"));
@@ -204,7 +202,7 @@ impl Sale {
             emptier: EmptierWaker::default(),
             live,
             staff,
-            session_ends,
+            session_ends: session_ends(settings, &reader).await?,
             kafka,
             conditions,
             database,

@@ -66,7 +66,8 @@ impl Hall {
     fn change(&mut self, seats: &[u32], became: Known) {
         let (before, after) = (self.version, self.version + 1);
         let seats = seats.iter().map(|seat| (*seat, became)).collect();
-        let delta = Delta { before, after, extensions: Vec::new(), closed: None, cancelled: false, seats };
+        let (closed, cancelled, waited_for) = (None, false, None);
+        let delta = Delta { before, after, extensions: Vec::new(), closed, cancelled, waited_for, seats };
         assert!(self.seats.apply(&delta));
         self.version = after;
     }

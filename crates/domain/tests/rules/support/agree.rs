@@ -63,8 +63,8 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
             );
         }
         Done::NoteList(()) | Done::StoreDraw(_) | Done::PutBack(_) => {}
-        Done::CancelLecture(_) | Done::CancelApplications(_) => {}
-        Done::RemoveApplication(_) | Done::PromoteWaiting(_) => {}
+        Done::CancelLecture(_) | Done::CancelApplications(_) | Done::LeaveSeatList(()) => {}
+        Done::RemoveApplication(_) | Done::PromoteWaiting(_) | Done::OfferSeats(_) => {}
         Done::Cancel(()) | Done::Release(()) | Done::Expire(_) | Done::Leave(()) | Done::Step(()) => {}
         Done::Block(changed) | Done::Unblock(changed) => {
             let counts = tables.performances.values().any(|performance| performance.blocked == changed.blocked);
@@ -79,6 +79,5 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
             let key = (joined.entry.performance, joined.entry.user.clone());
             assert_eq!(tables.seat_waits.get(&key).map(|entry| entry.id), Some(joined.entry.id));
         }
-        Done::LeaveSeatList(()) | Done::OfferSeats(_) => {}
     }
 }

@@ -55,7 +55,7 @@ impl Stage {
                 format!("{} for {amount}, fee {fee}, balance {balance_after}", listed(seats.iter()))
             }
             Ok(Done::Enter(entered)) => self.entered(entered),
-            Ok(Done::Leave(())) => "left".to_owned(),
+            Ok(Done::Leave(()) | Done::LeaveSeatList(())) => "left".to_owned(),
             Ok(Done::Step(())) => self.room_of(self.concert_of(line.actor)),
             Ok(Done::HandOut(BlockState { issued, blocks, .. })) => {
                 format!("epoch {}, {issued} of {}", blocks.epoch, blocks.reserved_to)
@@ -67,7 +67,6 @@ impl Stage {
             Ok(Done::StoreDraw(is_stored)) => if *is_stored { "drawn" } else { "as before" }.to_owned(),
             Ok(Done::CreateCodes(codes)) => format!("made {}", listed(codes.iter().map(|code| &code.text))),
             Ok(Done::JoinSeatList(joined)) => format!("waits at {}", joined.position),
-            Ok(Done::LeaveSeatList(())) => "left".to_owned(),
             Ok(Done::OfferSeats(step)) => format!("{} done", step.done),
             Ok(Done::DeleteCode(code)) => format!("deleted {}", code.text),
             Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
@@ -86,9 +85,8 @@ impl Stage {
                 format!("{}{}", if cancelled.is_new { "cancelled, " } else { "" }, report(cancelled))
             }
             Ok(Done::StepOfCancellation(Stepped::Elsewhere)) => "elsewhere".to_owned(),
-            Ok(Done::StepOfCancellation(Stepped::Taken { rests })) => {
-                if *rests { "settled, rests" } else { "settled" }.to_owned()
-            }
+            Ok(Done::StepOfCancellation(Stepped::Taken { rests: true })) => "settled, rests".to_owned(),
+            Ok(Done::StepOfCancellation(Stepped::Taken { rests: false })) => "settled".to_owned(),
         }
     }
 

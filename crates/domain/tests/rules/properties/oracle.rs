@@ -28,7 +28,10 @@ impl Oracle<'_> {
             AnyCommand::Use(wallet::Use { user, amount }) => self.judge_use(user, *amount),
             AnyCommand::Apply(apply) => self.judge_application(apply),
             AnyCommand::Cancel(lecture::Cancel { user, lecture }) if self.has_any(user, lecture) => Ok(()),
-            AnyCommand::Cancel(_) => Err(Refusal::ApplicationNotFound),
+            AnyCommand::RemoveApplication(lecture::RemoveApplication { user, lecture }) if self.has_any(user, lecture) => {
+                Ok(())
+            }
+            AnyCommand::Cancel(_) | AnyCommand::RemoveApplication(_) => Err(Refusal::ApplicationNotFound),
             AnyCommand::Hold(hold) => self.judge_hold(hold),
             AnyCommand::HoldAny(hold) => self.judge_any(hold),
             AnyCommand::Release(concert::Release { token, reservation }) => match self.own(token, *reservation)?.status
@@ -67,10 +70,6 @@ impl Oracle<'_> {
             | AnyCommand::CancelApplications(lecture::CancelApplications { lecture })
             | AnyCommand::PromoteWaiting(lecture::PromoteWaiting { lecture }) => {
                 self.judge_lecture(*lecture).map(|_| ())
-            }
-            AnyCommand::RemoveApplication(lecture::RemoveApplication { user, lecture }) => {
-                let has = self.has_any(user, lecture);
-                if has { Ok(()) } else { Err(Refusal::ApplicationNotFound) }
             }
             AnyCommand::CreateLecture(_)
             | AnyCommand::CreateConcert(_)

@@ -137,7 +137,7 @@ fn a_unit_of_work_knows_its_own_changes() {
     );
 }
 
-/// A hold that an earlier command of the unit extended keeps its seat from others for longer.
+/// A hold that an earlier command of the unit extended keeps its seat longer.
 #[test]
 fn a_unit_of_work_knows_its_own_extensions() {
     check(

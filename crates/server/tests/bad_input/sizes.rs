@@ -19,8 +19,8 @@ async fn a_body_over_64_kib_is_refused() {
     let before = fixture.state().await;
     for operation in fixture.operations.iter().filter(|operation| operation.method != Method::GET) {
         let body = if operation.takes_a_body() { fixture.body(operation).to_string() } else { "{}".to_owned() };
-        // A layout of a hall and the scans of a door may be larger.
-        let is_large = ["createPerformance", "createCheckIns"].contains(&operation.id.as_str());
+        // A layout of a hall, the scans of a door and a list of codes may be larger.
+        let is_large = ["createPerformance", "createCheckIns", "createCodes"].contains(&operation.id.as_str());
         let most = if is_large { 1024 * 1024 } else { BODY_MAX };
         for length in [most + 1, 2 * most, 1024 * 1024 + 1] {
             let call = fixture.call(operation, &operation.template).header("content-type", "application/json");

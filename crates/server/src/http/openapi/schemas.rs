@@ -51,6 +51,9 @@ fn without_null(schema: &mut Schema) {
             members["type"] = only.clone();
         }
     }
+    if let Some(Value::Array(values)) = members.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
     if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
         choices.retain(|choice| choice["type"] != "null");
     }

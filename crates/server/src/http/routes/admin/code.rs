@@ -200,6 +200,9 @@ impl Input for CodePath {
     }
 }
 
+/// The largest list of codes, in bytes: 1,000 codes of the greatest length fit. A larger one is refused with `body-too-large`.
+const CODES_BYTES_MAX: usize = 1024 * 1024;
+
 /// Make presale codes of a concert, all or none
 ///
 /// The body is a list. Until `codesUntil` of the concert a code is needed to enter its waiting room and to hold seats. A use is a
@@ -210,7 +213,7 @@ pub(crate) async fn create_codes(
     State(app): State<App>,
     staff: Staff<RunSale>,
     path: Path<ConcertId>,
-    payload: Payload<CodesBody>,
+    payload: Payload<CodesBody, CODES_BYTES_MAX>,
 ) -> Result<Decided<Created<Vec<CodeShown>>>, Problem> {
     let concert = path.id()?;
     let CodesBody(codes) = payload.read()?;

@@ -88,6 +88,10 @@ fn scans(plan: &Value, into: &mut Vec<Scan>) {
 
 impl Scan {
     fn is_by_key(&self, sql: &str) -> bool {
+        // An update of locked rows finds them where they lie, and not through their versions.
+        if sql.contains("::tid[]") {
+            return self.condition == "TID";
+        }
         let Some((_, keys)) = BY_KEY.iter().find(|(table, _)| *table == self.table) else { return true };
         keys.iter().any(|key| key.split('&').all(|part| self.condition.contains(part)))
             || WHOLE.iter().any(|(begins, table)| sql.starts_with(begins) && *table == self.table)
